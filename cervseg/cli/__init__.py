@@ -1,0 +1,1 @@
+"""The command line: thin Typer files, and the one place where errors end."""

@@ -1,0 +1,101 @@
+"""`cervseg config show | schema | init`."""
+
+import dataclasses
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cervseg.cli.job import Job, Talk
+from cervseg.cli.options import ConfigFile, Debug, Json, Overrides, Quiet
+from cervseg.errors import OutputError
+from cervseg.reports import Progress, Report, Table
+
+EXAMPLES = (
+    "cervseg config init fields masks --output cells.yaml",
+    "cervseg config show cells.yaml",
+)
+SHOW_EXAMPLES = (
+    "cervseg config show configs/metaplastic.yaml",
+    "cervseg config show configs/metaplastic.yaml --set train.epochs=5 --json",
+)
+SCHEMA_EXAMPLES = ("cervseg config schema",)
+INIT_EXAMPLES = (
+    "cervseg config init fields masks --output cells.yaml",
+    "cervseg config init fields",
+)
+
+Images = Annotated[
+    Path, typer.Argument(metavar="IMAGES", help="A folder of photographs.", show_default=False)
+]
+Masks = Annotated[
+    Path | None,
+    typer.Argument(metavar="MASKS", help="The folder of their masks.", show_default=False),
+]
+OutputFile = Annotated[
+    Path | None,
+    typer.Option("--output", metavar="FILE", help="The file to write. Default: stdout."),
+]
+
+
+def show(
+    config: ConfigFile,
+    *,
+    overrides: Overrides = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> Job:
+    """Show each resolved value and where it came from: default, file and line, or --set."""
+
+    def work(progress: Progress) -> Report | str:
+        from cervseg.commands.config import show_config
+
+        report = show_config(config, overrides or ())
+        if json:
+            return dataclasses.replace(report, tables=())
+        return "\n".join(_align(table) for table in report.tables)
+
+    return Job("config show", work, Talk(json=json, quiet=quiet, debug=debug))
+
+
+def _align(table: Table) -> str:
+    """Columns two spaces apart for stdout, so that `| grep` works; no column over 50."""
+    widths = [min(50, max(map(len, column))) for column in zip(*table.rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip()
+        for row in table.rows
+    )
+
+
+def schema(*, debug: Debug = False) -> Job:
+    """Print the JSON Schema of a config, by which editors complete and check."""
+
+    def work(progress: Progress) -> str:
+        from cervseg.commands.config import config_schema
+
+        return config_schema()
+
+    return Job("config schema", work, Talk(debug=debug))
+
+
+def init(
+    images: Images, masks: Masks = None, *, output: OutputFile = None, debug: Debug = False
+) -> Job:
+    """Draw up a short commented config that fits a folder of images."""
+
+    def work(progress: Progress) -> Report | str:
+        from cervseg.commands.config import starter_config
+
+        if output is None:
+            return starter_config(images, masks)
+        if output.exists():
+            raise OutputError(f"{output}: the file exists", hint="choose another --output")
+        from cervseg.files import write_text
+
+        write_text(output, starter_config(images, masks))
+        following = shlex.join(["cervseg", "dataset-tile", str(output)])
+        return Report("config init", output=output, paths=(output,), next_command=following)
+
+    return Job("config init", work, Talk(debug=debug))

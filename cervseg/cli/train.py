@@ -1,0 +1,41 @@
+"""`cervseg train`."""
+
+from cervseg.cli.job import Job, Talk, load, refuse_both
+from cervseg.cli.options import ConfigFile, Debug, Json, Overrides, Overwrite, Quiet, Resume
+from cervseg.reports import Progress, Report
+
+EXAMPLES = (
+    "cervseg train configs/metaplastic.yaml",
+    "cervseg train configs/metaplastic.yaml --resume",
+    "cervseg train configs/metaplastic.yaml --set train.epochs=5 --overwrite",
+)
+
+
+def train(
+    config: ConfigFile,
+    *,
+    overrides: Overrides = None,
+    overwrite: Overwrite = False,
+    resume: Resume = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> Job:
+    """Fit a network to the tiles; the run folder holds the model and its history.
+
+    Ctrl-C saves and stops; a file named STOP in the run folder ends it after the epoch.
+    """
+    refuse_both(overwrite, resume)
+
+    def work(progress: Progress) -> Report:
+        from cervseg.commands.train import train
+
+        return train(
+            load(config, overrides),
+            overwrite=overwrite,
+            resume=resume,
+            progress=progress,
+            config_path=config,
+        )
+
+    return Job("train", work, Talk(json=json, quiet=quiet, debug=debug))

@@ -1,0 +1,1 @@
+"""The verbs: a config in, a report out, nothing printed."""

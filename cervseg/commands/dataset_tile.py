@@ -1,0 +1,305 @@
+"""`cervseg dataset-tile`: photographs and masks to checked, leak-free tiles."""
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cervseg import __version__
+from cervseg.config import Config
+from cervseg.config.data import DataConfig, Split
+from cervseg.config.loader import as_config
+from cervseg.data.fields import SPLITS, Field, find_fields, list_problems
+from cervseg.data.labelled import Labelled, read_labelled
+from cervseg.data.leaks import refuse_leaks
+from cervseg.data.manifest import SourceRow, TileRow, describe, write_dataset
+from cervseg.data.splits import assign_splits
+from cervseg.data.tiling import Tile, Tiling, cut_tiles, foreground_share
+from cervseg.errors import ConfigError, DataError
+from cervseg.files import (
+    claim,
+    is_occupied,
+    output_error,
+    pixel_digest,
+    refuse_occupied,
+    set_aside,
+)
+from cervseg.images.image import whole
+from cervseg.images.masks import write_mask
+from cervseg.images.overlays import write_picture
+from cervseg.images.sheets import contact_sheet, paint_mask
+from cervseg.reports import JSON, SILENT, Progress, Report, Table, track
+
+SAMPLES = 8
+"""Tiles on `samples.png`."""
+
+
+class _Cut(NamedTuple):
+    """What became of one field."""
+
+    source: SourceRow
+    tiles: list[TileRow]
+    dropped: int
+    padding: float
+    changed: float
+
+
+def dataset_tile(
+    config: Config | Path | str,
+    *,
+    config_path: Path | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: Progress = SILENT,
+) -> Report:
+    """Pair, check, split and cut the images of `data.source` into a dataset folder.
+
+    The folder appears as a whole or not at all. `resume` is accepted like everywhere: a finished
+    dataset is kept, an unfinished one is made anew.
+
+    Raises:
+        ConfigError: A key is missing or does not fit the data.
+        OutputError: The folder is occupied.
+        DataError: Images and masks do not pair, or a file is broken; lists all of them.
+        LeakError: A group or an identical picture would stand in two splits.
+    """
+    config = as_config(config)
+    data = config.data
+    following = f"cervseg train {config_path}" if config_path else None
+    if resume and (data.output / "dataset.json").is_file():
+        notice = f"{data.output} is complete, nothing to do"
+        return Report("dataset-tile", data.output, notices=(notice,), next_command=following)
+    _check_keys(data)
+    chosen, notices = assign_splits(find_fields(data), data.split)
+    refuse_occupied(data.output, overwrite=overwrite)
+    partial = data.output.with_name(f"{data.output.name}.partial")
+    with claim(partial, resume=True):
+        _empty(partial)
+        cuts = _cut_all(chosen, data, folder=partial, progress=progress)
+        refuse_leaks([cut.source for cut in cuts])
+        tiles = [row for cut in cuts for row in cut.tiles]
+        _write(partial, data, cuts=cuts, seed=config.runtime.seed)
+        _write_samples(partial, tiles, data=data)
+    if is_occupied(data.output):
+        set_aside(data.output)
+    partial.rename(data.output)
+    return Report(
+        "dataset-tile",
+        data.output,
+        results=(_counts(cuts),),
+        paths=(data.output,),
+        notices=(*notices, *_notices(cuts)),
+        tables=(_table(cuts),),
+        next_command=following,
+    )
+
+
+def _check_keys(data: DataConfig) -> None:
+    kinds = {source.kind for source in data.source}
+    if len(kinds) > 1:
+        raise ConfigError("'data.source': kinds `folders` and `tiles` can't be mixed")
+    if kinds == {"tiles"} and (data.extra_scales or data.include_reduced):
+        raise ConfigError("'data.source': kind `tiles` is not cut, so it takes no other scales")
+
+
+def _empty(partial: Path) -> None:
+    """An unfinished dataset of an earlier run is of no use to anyone."""
+    for child in partial.iterdir():
+        if child.is_dir():
+            shutil.rmtree(child)
+        elif child.name != ".lock":
+            child.unlink()
+
+
+def _cut_all(
+    chosen: Sequence[tuple[Field, Split]], data: DataConfig, *, folder: Path, progress: Progress
+) -> list[_Cut]:
+    cuts: list[_Cut] = []
+    problems: list[str] = []
+    fields = track(chosen, "cutting fields", total=len(chosen), progress=progress)
+    for number, (field, split) in enumerate(fields):
+        try:
+            cuts.append(_cut(field, split, data=data, folder=folder, number=number))
+        except DataError as exc:
+            problems.append(str(exc) + (f" ({exc.hint})" if exc.hint else ""))
+    if problems:
+        if len(problems) == 1:
+            raise DataError(problems[0])
+        raise DataError(list_problems("images and masks are broken or do not fit", problems))
+    return cuts
+
+
+def _cut(field: Field, split: Split, *, data: DataConfig, folder: Path, number: int) -> _Cut:
+    classes, reading = data.class_table(), data.mask_reading()
+    item = Labelled(field.name, field.image, field.mask, reading, field.scale)
+    image, mask, changed = read_labelled(item, classes)
+    pixels = image.read(whole(image))
+    source = SourceRow(
+        name=field.name,
+        image=str(field.image.absolute()),
+        mask=str(field.mask.absolute()) if field.mask else "",
+        group=field.group,
+        split=split,
+        height=image.height,
+        width=image.width,
+        vertical=field.scale[0],
+        horizontal=field.scale[1],
+        mpp="",
+        sha256=pixel_digest(pixels),
+        phash="",
+        foreground=round(foreground_share(mask), 6),
+    )
+    if data.source[0].kind == "tiles":
+        row = _index_tile(source, data.scale)
+        if (row.height, row.width) != (data.tile_size, data.tile_size):
+            raise DataError(
+                f"{field.image}: {row.width} x {row.height} pixels, "
+                f"'data.tile_size' is {data.tile_size}"
+            )
+        return _Cut(source, [row], 0, 0.0, changed)
+    in_training = split == "train"
+    tiling = Tiling(
+        data.tile_size,
+        data.overlap if in_training else 0,
+        (data.scale, *(data.extra_scales if in_training else ())),
+        reduced=data.include_reduced and in_training,
+    )
+    rng = np.random.default_rng((0, number))
+    rows, dropped, padding = [], 0, []
+    for tile in cut_tiles(image, mask, tiling, file_scale=field.scale):
+        share = foreground_share(tile.mask)
+        if in_training and not share and rng.random() >= data.keep_empty:
+            dropped += 1
+            continue
+        padding.append(tile.padding)
+        rows.append(_write_tile(folder, tile, source=source, palette=classes.palette()))
+    return _Cut(source, rows, dropped, float(np.mean(padding or [0.0])), changed)
+
+
+def _index_tile(source: SourceRow, scale: float) -> TileRow:
+    return TileRow(
+        tile=source.image,
+        mask=source.mask,
+        source=source.name,
+        group=source.group,
+        split=source.split,
+        kind="window",
+        scale=scale,
+        top=0,
+        left=0,
+        height=source.height,
+        width=source.width,
+        foreground=source.foreground,
+        sha256=source.sha256,
+    )
+
+
+def _write_tile(folder: Path, tile: Tile, *, source: SourceRow, palette: list[int]) -> TileRow:
+    window = tile.window
+    kind = "reduced" if tile.kind == "reduced" else f"{tile.scale:g}"
+    name = f"{source.name}_{kind}_{window.top}x{window.left}.png"
+    image = f"tiles/{source.split}/images/{name}"
+    mask = f"tiles/{source.split}/masks/{name}"
+    write_picture(folder / image, tile.image)
+    write_mask(folder / mask, tile.mask, palette)
+    return TileRow(
+        tile=image,
+        mask=mask,
+        source=source.name,
+        group=source.group,
+        split=source.split,
+        kind=tile.kind,
+        scale=tile.scale,
+        top=window.top,
+        left=window.left,
+        height=window.height,
+        width=window.width,
+        foreground=round(foreground_share(tile.mask), 6),
+        sha256=pixel_digest(tile.image),
+    )
+
+
+def _write(folder: Path, data: DataConfig, *, cuts: Sequence[_Cut], seed: int) -> None:
+    cut_here = data.source[0].kind == "folders"
+    reading = data.mask_reading()
+    document = {
+        **describe(
+            data.class_table(),
+            scale=data.scale,
+            tile_size=data.tile_size,
+            readings=(reading, "index" if cut_here else reading),
+        ),
+        "options": data.model_dump(mode="json"),
+        "seed": seed,
+        "counts": _counts(cuts),
+        "versions": {"cervseg": __version__},
+    }
+    tiles = [row for cut in cuts for row in cut.tiles]
+    try:
+        write_dataset(folder, document, sources=[cut.source for cut in cuts], tiles=tiles)
+    except OSError as exc:
+        raise output_error(exc, folder) from exc
+
+
+def _write_samples(folder: Path, tiles: Sequence[TileRow], *, data: DataConfig) -> None:
+    """A sheet of images over masks, those with foreground first."""
+    classes = data.class_table()
+    reading = "index" if data.source[0].kind == "folders" else data.mask_reading()
+    rich = sorted(tiles, key=lambda row: row.foreground == 0)
+    picked = rich[:: max(1, len(rich) // SAMPLES)][:SAMPLES]
+    images, masks = [], []
+    for row in picked:
+        mask_file = folder / row.mask if row.mask else None
+        image, mask, _ = read_labelled(
+            Labelled(row.source, folder / row.tile, mask_file, reading), classes
+        )
+        images.append(image.read(whole(image)))
+        masks.append(paint_mask(mask, classes))
+    write_picture(folder / "samples.png", contact_sheet([images, masks], side=200))
+
+
+def _counts(cuts: Sequence[_Cut]) -> dict[str, JSON]:
+    counts: dict[str, JSON] = {}
+    for split in SPLITS:
+        ours = [cut for cut in cuts if cut.source.split == split]
+        kinds = Counter(row.kind for cut in ours for row in cut.tiles)
+        shares = [cut.source.foreground for cut in ours]
+        counts[split] = {
+            "images": len(ours),
+            "groups": len({cut.source.group for cut in ours}),
+            "tiles": kinds["window"],
+            "reduced": kinds["reduced"],
+            "empty_dropped": sum(cut.dropped for cut in ours),
+            "foreground": float(np.mean(shares)) if shares else 0.0,
+        }
+    return counts
+
+
+def _table(cuts: Sequence[_Cut]) -> Table:
+    columns = ("split", "images", "groups", "tiles", "reduced", "empty dropped", "foreground")
+    rows = []
+    for split, counts in _counts(cuts).items():
+        assert isinstance(counts, dict)
+        *whole_numbers, share = counts.values()
+        rows.append((split, *map(str, whole_numbers), f"{share:.2%}"))
+    return Table("dataset", columns, tuple(rows))
+
+
+def _notices(cuts: Sequence[_Cut]) -> list[str]:
+    notices = []
+    changed = float(np.mean([cut.changed for cut in cuts]))
+    if changed:
+        notices.append(
+            f"{changed:.2%} of the mask pixels had no exact class value and were decided by "
+            "threshold or nearest colour (JPEG noise, soft edges)"
+        )
+    padding = float(np.mean([cut.padding for cut in cuts]))
+    if padding:
+        notices.append(f"{padding:.1%} of the tile pixels are padding, reflected and ignored")
+    empty = [split for split in SPLITS if not any(cut.source.split == split for cut in cuts)]
+    if empty:
+        notices.append(f"no image in split {' and '.join(empty)}")
+    return notices

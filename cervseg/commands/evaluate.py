@@ -1,0 +1,295 @@
+"""`cervseg evaluate`: a model and labelled images to scores."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from cervseg import runtime
+from cervseg.arrays import Mask
+from cervseg.classes import Classes
+from cervseg.commands.hints import resuming
+from cervseg.commands.task import Task, find_task
+from cervseg.config import Config
+from cervseg.config.data import Split
+from cervseg.config.loader import as_config
+from cervseg.contract import Contract, find_model
+from cervseg.data.labelled import Labelled, Read, read_labelled
+from cervseg.errors import ConfigError, DataError, Interrupted
+from cervseg.files import claim
+from cervseg.images.image import find_images, whole
+from cervseg.images.masks import read_prediction
+from cervseg.inference.answers import tiled_answers, whole_answers
+from cervseg.inference.decision import decision_for
+from cervseg.reporting.scores import Evaluation, score_tables, write_evaluation, write_overlay
+from cervseg.reports import SILENT, Failure, Progress, Report, track
+from cervseg.runs import Run
+from cervseg.scoring.summary import score_image, summarize
+
+Mode = Literal["tiled", "whole", "stretch", "predictions"]
+
+Guess = Callable[[Labelled, Read], Mask]
+"""From a labelled image to the mask that is scored."""
+
+
+@dataclass
+class _Scored:
+    """Scores so far, and the masks of the worst and best images.
+
+    Args:
+        classes: Of the masks.
+        keep: How many of the worst, and of the best, keep their mask for a picture.
+    """
+
+    classes: Classes
+    keep: int
+    names: list[str] = field(default_factory=list)
+    rows: list[list[dict[str, float]]] = field(default_factory=list)  # per image, per class
+    empty: list[list[dict[str, float]]] = field(default_factory=list)
+    ranked: list[tuple[float, str, Labelled, Mask]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def add(self, item: Labelled, truth: Mask, guess: Mask) -> None:
+        """Score an image; forget masks that are neither among the worst nor the best."""
+        indices = range(1, len(self.classes) + 1)
+        self.names.append(item.name)
+        self.rows.append([score_image(truth, guess, i) for i in indices])
+        self.empty.append([score_image(truth, np.zeros_like(truth), i) for i in indices])
+        dice = float(np.mean([row["dice"] for row in self.rows[-1]]))
+        self.ranked.append((dice, item.name, item, guess))
+        self.ranked.sort(key=lambda entry: entry[:2])
+        del self.ranked[self.keep : len(self.ranked) - self.keep]
+
+    def pictured(self) -> list[tuple[str, Labelled, Mask]]:
+        """The worst and best images under the names of their pictures, none twice."""
+        entries = [(item, mask) for _, _, item, mask in self.ranked]
+        worst, best = entries[: self.keep], entries[self.keep :][::-1]
+        return [
+            (f"{kind}{place}_{item.name}", item, mask)
+            for kind, group in (("worst", worst), ("best", best))
+            for place, (item, mask) in enumerate(group, start=1)
+        ]
+
+
+def evaluate(
+    config: Config | Path | str | None = None,
+    *,
+    model: Sequence[Path | str] = (),
+    output: Path | str | None = None,
+    split: Split = "test",
+    images: Path | None = None,
+    masks: Path | None = None,
+    predictions: Path | None = None,
+    whole: bool = False,
+    stretch: bool = False,
+    config_path: Path | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: Progress = SILENT,
+) -> Report:
+    """Score a model, or masks that exist, on labelled images at full size.
+
+    Tiles, threshold and cleaning are those of `tiled_infer`, with `whole` those of `infer`.
+
+    Args:
+        config: Of the experiment; None: all defaults.
+        model: Run or model folders; default: the key `model`, else `train.output`.
+        output: Folder to write; default: the key `output`, else `evaluation/SPLIT` of the run.
+        split: Of the dataset.
+        images: Labelled images outside any dataset, with `masks`.
+        masks: Their masks, paired by stem.
+        predictions: Folder of masks to score instead of a model.
+        whole: Each image fitted to one tile.
+        stretch: With `whole`: squeezed to the square tile, as published figures did.
+        config_path: For the hints of the report.
+        overwrite: Move an occupied output aside.
+        resume: Keep a finished evaluation.
+        progress: Draws the bars.
+
+    Raises:
+        ConfigError: Arguments or keys that do not go together.
+        OutputError: The output folder is occupied.
+        DataError: Images, masks or the dataset are missing.
+        ModelError: The model is missing, broken, or of other classes.
+        LeakError: The model, or its training data, has seen the images.
+        Interrupted: Ctrl-C or SIGTERM; nothing is written.
+    """
+    config = as_config(config)
+    mode = _mode(predictions=predictions, whole=whole, stretch=stretch)
+    if (images is None) != (masks is None):
+        raise ConfigError("--images and --masks go together")
+    folders = (images, masks) if images is not None and masks is not None else None
+    paths = [] if predictions else _model_paths(config, model)
+    contracts = [Contract.load(find_model(path)) for path in paths]
+    task = find_task(config, contracts, split=split, folders=folders)
+    folder = Path(output) if output else _output(config, paths, name=task.name, mode=mode)
+    if resume and (folder / "scores.json").is_file():
+        return Report("evaluate", folder, notices=(f"{folder} is complete, nothing to do",))
+    with claim(folder, overwrite=overwrite, resume=resume):
+        try:
+            scored, heading, losses = _score(
+                config, task, mode=mode, paths=paths, predictions=predictions, progress=progress
+            )
+        except KeyboardInterrupt as exc:
+            hint = resuming("evaluate", config_path)
+            raise Interrupted("interrupted; no score is written", hint=hint) from exc
+        return _write(config, task, folder, scored=scored, heading=heading, losses=losses)
+
+
+def _mode(*, predictions: Path | None, whole: bool, stretch: bool) -> Mode:
+    if stretch and not whole:
+        raise ConfigError("--stretch goes with --whole")
+    if predictions is not None:
+        if whole:
+            raise ConfigError("--predictions are scored as they are, without --whole")
+        return "predictions"
+    if stretch:
+        return "stretch"
+    return "whole" if whole else "tiled"
+
+
+def _model_paths(config: Config, model: Sequence[Path | str]) -> list[Path]:
+    return list(map(Path, model)) or list(config.evaluate.model) or [config.train.output]
+
+
+def _output(config: Config, paths: Sequence[Path], *, name: str, mode: Mode) -> Path:
+    if config.evaluate.output is not None:
+        return config.evaluate.output
+    name = name if mode in ("tiled", "predictions") else f"{name}-{mode}"
+    if paths and find_model(paths[0]) != paths[0]:
+        return Run(paths[0]).evaluation(name)
+    return Run(Path("cervseg-output")).evaluation(name)
+
+
+def _score(
+    config: Config,
+    task: Task,
+    *,
+    mode: Mode,
+    paths: Sequence[Path],
+    predictions: Path | None,
+    progress: Progress,
+) -> tuple[_Scored, str, dict[str, float]]:
+    """Score every image; tell what was scored how, and the losses of a single model."""
+    scored = _Scored(task.classes, config.evaluate.overlays)
+    assess: Callable[[Labelled, Read], None] | None = None
+    losses: dict[str, float] = {}
+    if predictions is not None:
+        guess, what = _read_predictions(predictions, task), f"masks of {predictions}"
+    else:
+        guess = _open(config, mode=mode, paths=paths, progress=progress)
+        what = f"{mode}, {' and '.join(map(str, paths))}"
+        if len(paths) == 1:
+            assess, losses = _open_assessor(config, paths[0])
+    for item in track(task.items, "images", total=len(task.items), progress=progress):
+        try:
+            read = read_labelled(item, task.classes)
+            predicted = guess(item, read)
+        except DataError as exc:
+            scored.failures.append(Failure(item.name, str(exc), exc.hint))
+            continue
+        scored.add(item, read.mask, predicted)
+        if assess is not None:
+            assess(item, read)
+    if not scored.rows:
+        raise DataError(f"{task.name}: no image could be scored: {scored.failures[0].message}")
+    return scored, f"{task.name}: {len(scored.rows)} images, {what}", losses
+
+
+def _read_predictions(folder: Path, task: Task) -> Guess:
+    files = {path.stem: path for path in find_images(folder)}
+    missing = [item.name for item in task.items if item.name not in files]
+    if missing:
+        raise DataError(f"{folder}: no mask for {missing[0]} ({len(missing)} missing in all)")
+
+    def guess(item: Labelled, read: Read) -> Mask:
+        mask = read_prediction(files[item.name], task.classes)
+        if mask.shape != read.mask.shape:
+            raise DataError(f"{files[item.name]}: its size is not that of the image")
+        return mask
+
+    return guess
+
+
+def _open(config: Config, *, mode: Mode, paths: Sequence[Path], progress: Progress) -> Guess:
+    settings = config.runtime
+    runtime.start(
+        device=settings.device, threads=settings.threads, deterministic=settings.deterministic
+    )
+    from cervseg.engines import open_model
+
+    contract, predict = open_model(paths)
+    if mode == "tiled":
+        answer, _ = tiled_answers(contract, predict, config.tiled_infer, progress=progress)
+        decision = decision_for(config.tiled_infer, contract)
+    else:
+        answer = whole_answers(contract, predict, stretch=mode == "stretch")
+        decision = decision_for(config.infer, contract)
+    return lambda item, read: decision.apply(answer(read.image, item.scale, item.name))
+
+
+def _open_assessor(
+    config: Config, path: Path
+) -> tuple[Callable[[Labelled, Read], None], dict[str, float]]:
+    from cervseg.models.folder import load_model
+    from cervseg.training.assessment import Assessor
+
+    folder = find_model(path)
+    contract = Contract.load(folder)
+    assessor = Assessor(
+        load_model(folder, contract),
+        contract,
+        loss=config.train.loss,
+        metrics=config.train.metrics,
+        batch_size=config.train.batch_size,
+    )
+    return lambda item, read: assessor.add(read.image, read.mask, item.scale), assessor.values
+
+
+def _write(
+    config: Config,
+    task: Task,
+    folder: Path,
+    *,
+    scored: _Scored,
+    heading: str,
+    losses: dict[str, float],
+) -> Report:
+    summaries = {
+        name: summarize(
+            [row[i] for row in scored.rows],
+            [row[i] for row in scored.empty],
+            seed=config.runtime.seed,
+            resamples=config.evaluate.resamples,
+        )
+        for i, name in enumerate(task.classes.names)
+    }
+    warning = "data the model was fitted on" if task.fitted else None
+    evaluation = Evaluation(
+        heading=f"{warning}: {heading}" if warning else heading,
+        split=task.name,
+        seed=config.runtime.seed,
+        names=tuple(scored.names),
+        rows=scored.rows,
+        summaries=summaries,
+        losses=losses,
+    )
+    overlays = []
+    for name, item, mask in scored.pictured():
+        read = read_labelled(item, task.classes)
+        path = folder / "overlays" / f"{name}.jpg"
+        overlays.append(path)
+        write_overlay(path, read.image.read(whole(read.image)), truth=read.mask, guess=mask,
+                      classes=task.classes)  # fmt: skip
+    paths = write_evaluation(folder, evaluation)
+    return Report(
+        "evaluate",
+        folder,
+        results=evaluation.results(),
+        paths=(*paths, *overlays),
+        failures=tuple(scored.failures),
+        notices=(f"these scores are on {warning}",) if warning else (),
+        tables=score_tables(evaluation),
+    )

@@ -1,0 +1,55 @@
+"""Images to infer, and the names of their outputs."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from cervseg.data.fields import list_problems
+from cervseg.errors import ConfigError, DataError
+from cervseg.images.image import find_images
+
+
+class Input(NamedTuple):
+    """An image file, and its name below each output folder: relative, without suffix."""
+
+    path: Path
+    name: str
+
+
+def find_inputs(paths: Sequence[Path]) -> list[Input]:
+    """List files, and images below folders.
+
+    Raises:
+        DataError: A path is missing, or there is no image at all.
+        ConfigError: Two images would be written under one name.
+    """
+    missing = [f"{path}: no such image or folder" for path in paths if not path.exists()]
+    if missing:
+        title = "images are missing"
+        raise DataError(missing[0] if len(missing) == 1 else list_problems(title, missing))
+    inputs: list[Input] = []
+    for path in paths:
+        if path.is_dir():
+            found = find_images(path)
+            inputs += [Input(f, f.relative_to(path).with_suffix("").as_posix()) for f in found]
+        else:
+            inputs.append(Input(path, path.stem))
+    if not inputs:
+        where = ", ".join(map(str, paths)) or "nothing named"
+        raise DataError(f"no images to infer: {where}", hint="name image files or a folder of them")
+    _refuse_collisions(inputs)
+    return inputs
+
+
+def _refuse_collisions(inputs: Sequence[Input]) -> None:
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    for item in inputs:
+        by_name[item.name].append(item.path)
+    same = [paths for paths in by_name.values() if len(paths) > 1]
+    if same:
+        problems = [f"{paths[0]} and {paths[1]}" for paths in same]
+        raise ConfigError(
+            list_problems("images would be written under one name", problems),
+            hint="infer them into different --output folders",
+        )

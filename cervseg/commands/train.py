@@ -1,0 +1,233 @@
+"""`cervseg train`: a dataset folder to a run folder with a model in it."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cervseg import runtime
+from cervseg.commands.hints import resuming
+from cervseg.config import Config
+from cervseg.config.loader import as_config, config_differences, dump_config, load_config
+from cervseg.contract import Contract, Preprocessing
+from cervseg.data.leaks import refuse_leaks
+from cervseg.data.manifest import Dataset, open_dataset
+from cervseg.errors import CervsegError, ConfigError, DataError, Interrupted
+from cervseg.files import claim, read_json, write_json, write_text
+from cervseg.reports import JSON, SILENT, Progress, Report
+from cervseg.runs import Run
+
+if TYPE_CHECKING:
+    from cervseg.training.checkpoints import State
+    from cervseg.training.trainer import Setup
+
+log = logging.getLogger("cervseg")
+
+FREE_ON_RESUME = (
+    "evaluate",
+    "infer",
+    "tiled_infer",
+    "data.output",
+    "train.output",
+    "train.plot_metrics",
+    "train.previews",
+    "train.workers",
+    "runtime.threads",
+)
+"""Keys that a resumed run may change: they leave the weights' course as it was."""
+
+
+def train(
+    config: Config | Path | str,
+    *,
+    config_path: Path | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: Progress = SILENT,
+) -> Report:
+    """Fit the network of `model` to the dataset of `data.output`.
+
+    With `resume` an interrupted run goes on after its last finished epoch, and a run that is not
+    there yet is started.
+
+    Raises:
+        ConfigError: A key does not fit the dataset, or differs from that of the run resumed.
+        OutputError: The run folder is occupied.
+        DataError: The dataset is missing or broken, or changed since the run began.
+        LeakError: A group or a picture stands in two splits.
+        BudgetError: Memory ran out.
+        Interrupted: Ctrl-C or SIGTERM; finished epochs are saved.
+    """
+    config = as_config(config)
+    dataset = open_dataset(config.data.output)
+    _check_dataset(config, dataset)
+    refuse_leaks(dataset.sources)
+    run = Run(config.train.output)
+    with claim(run.folder, overwrite=overwrite, resume=resume), _logged(run):
+        resumed = resume and run.record.is_file()
+        if resumed:
+            _check_resumed(run, config, dataset)
+        else:
+            write_text(run.config, dump_config(config))
+        record = _open_record(run, config, dataset, resumed=resumed)
+        try:
+            contract, state = _fit(run, config, dataset, resume=resumed, progress=progress)
+        except KeyboardInterrupt as exc:
+            _close_record(run, record, ended="interrupted")
+            raise Interrupted(
+                "interrupted; finished epochs are saved", hint=resuming("train", config_path)
+            ) from exc
+        except CervsegError as exc:
+            _close_record(run, record, ended=f"{type(exc).__name__}: {exc}")
+            if isinstance(exc, Interrupted):
+                exc.hint = exc.hint or resuming("train", config_path)
+            raise
+        _close_record(run, record, ended=state.ended or "epochs")
+    return _report(run, contract, state, config_path=config_path)
+
+
+def _check_dataset(config: Config, dataset: Dataset) -> None:
+    data = config.data
+    for key, ours, theirs in (
+        ("data.classes", data.class_table(), dataset.classes),
+        ("data.scale", data.scale, dataset.scale),
+        ("data.tile_size", data.tile_size, dataset.tile_size),
+    ):
+        if ours != theirs:
+            raise ConfigError(
+                f"'{key}' is {_plain(ours)}, but {dataset.folder} was cut with {_plain(theirs)}",
+                hint="cut it again: cervseg dataset-tile CONFIG --overwrite",
+            )
+
+
+def _plain(value: object) -> object:
+    return ", ".join(value.names) if hasattr(value, "names") else value
+
+
+def _check_resumed(run: Run, config: Config, dataset: Dataset) -> None:
+    old = load_config(run.config).config
+    differences = config_differences(old, config, FREE_ON_RESUME)
+    if differences:
+        raise ConfigError(
+            f"{run.folder}: can't resume with another config: {', '.join(differences)} differ",
+            hint="undo the change, or start anew with --overwrite",
+        )
+    record = read_json(run.record, what="run")
+    if record.get("dataset") != dataset.fingerprint:
+        raise DataError(
+            f"{dataset.folder}: changed since the run in {run.folder} began",
+            hint="start anew with --overwrite",
+        )
+
+
+def _open_record(run: Run, config: Config, dataset: Dataset, *, resumed: bool) -> dict[str, JSON]:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    record: dict[str, JSON] = (
+        read_json(run.record, what="run")
+        if resumed
+        else {"started": now, "seconds": 0.0, "seed": config.runtime.seed}
+    )
+    runtime_config = config.runtime
+    runtime.start(
+        device=runtime_config.device,
+        threads=runtime_config.threads,
+        deterministic=runtime_config.deterministic,
+    )
+    record.pop("format", None)
+    record |= {
+        "dataset": dataset.fingerprint,
+        "threads": runtime_config.threads or runtime.allowed_cores(),
+        "versions": runtime.versions(),
+        "machine": runtime.machine(),
+        "ended": None,
+        "resumed": [*_as_list(record.get("resumed")), *([now] if resumed else [])],
+    }
+    write_json(run.record, record)
+    return {**record, "clock": time.monotonic()}
+
+
+def _as_list(value: JSON) -> list[JSON]:
+    return list(value) if isinstance(value, list) else []
+
+
+def _close_record(run: Run, record: Mapping[str, JSON], *, ended: str) -> None:
+    closed = dict(record)
+    begun, seconds = closed.pop("clock"), closed["seconds"]
+    assert isinstance(begun, float) and isinstance(seconds, int | float)
+    closed["seconds"] = round(seconds + time.monotonic() - begun, 1)
+    closed["peak_memory"] = runtime.peak_memory()
+    write_json(run.record, {**closed, "ended": ended})
+
+
+def _fit(
+    run: Run, config: Config, dataset: Dataset, *, resume: bool, progress: Progress
+) -> tuple[Contract, "State"]:
+    from cervseg.training.finishing import finish
+    from cervseg.training.trainer import fit
+
+    setup = _setup(run, config, dataset)
+    model, contract, state = fit(setup, resume=resume, progress=progress)
+    contract = finish(run, model, contract, dataset=dataset, progress=progress)
+    return contract, state
+
+
+def _setup(run: Run, config: Config, dataset: Dataset) -> "Setup":
+    from cervseg.training.trainer import Setup
+
+    chosen = config.data.preprocess
+    return Setup(
+        run=run,
+        dataset=dataset,
+        model=config.model,
+        train=config.train,
+        preprocessing=Preprocessing(chosen.color_space, chosen.gamma, chosen.sharpen),
+        seed=config.runtime.seed,
+        workers=config.train.workers or runtime.allowed_cores(),
+    )
+
+
+@contextmanager
+def _logged(run: Run) -> Iterator[None]:
+    """Keep what is said during the training in `log.txt`."""
+    handler = logging.FileHandler(run.log, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        handler.close()
+
+
+def _report(run: Run, contract: Contract, state: "State", *, config_path: Path | None) -> Report:
+    best = state.rows[state.best_epoch - 1]
+    margin = contract.margin
+    result: dict[str, JSON] = {
+        "run": str(run.folder),
+        "model": str(run.model),
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch,
+        "ended": state.ended,
+        "best": {name: value for name, value in best.items()},
+        "threshold": list(contract.threshold),
+        "margin": margin,
+        "receptive_field": contract.receptive_field,
+    }
+    notices = [f"stopped after epoch {state.epoch} ({state.ended}); best epoch {state.best_epoch}"]
+    if margin is None:
+        notices.append("the network sees the whole tile, so tiled and whole answers differ")
+    where = config_path or f"--model {run.folder}"
+    return Report(
+        "train",
+        run.folder,
+        results=(result,),
+        paths=(run.folder,),
+        notices=tuple(notices),
+        next_command=f"cervseg evaluate {where}",
+    )

@@ -1,0 +1,19 @@
+"""`evaluate`: which model, and how the scores are reported."""
+
+from pydantic import Field
+
+from cervseg.config.base import ConfigPath, Section
+from cervseg.config.inference import Models
+
+
+class EvaluateConfig(Section):
+    """Stitched full-size scores; tiles and threshold are those of `tiled_infer`."""
+
+    model: Models = Field((), description="run or model folder; default: `train.output`")
+    output: ConfigPath | None = Field(
+        None, description="default: `evaluation/SPLIT` in the run folder"
+    )
+    resamples: int = Field(
+        10_000, ge=100, le=1_000_000, description="of the bootstrap interval over images"
+    )
+    overlays: int = Field(3, ge=0, le=100, description="pictures of the worst and best images")

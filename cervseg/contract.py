@@ -1,0 +1,234 @@
+"""What a model expects and gives, readable without Keras: `contract.json`."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol, TypeVar, cast
+
+from cervseg.arrays import RGB, Probabilities
+from cervseg.classes import Classes, format_colour
+from cervseg.errors import DataError, ModelError
+from cervseg.files import read_json, write_json
+from cervseg.reports import JSON
+
+CONTRACT = "contract.json"
+T = TypeVar("T")
+Activation = Literal["sigmoid", "softmax"]
+ColorOrder = Literal["RGB", "BGR"]
+ColorSpace = Literal["rgb", "hsv", "lab"]
+
+
+class Predictor(Protocol):
+    """A model that answers tiles; made in `engines`.
+
+    Law: the answer for a tile does not depend on the other tiles of the call.
+    """
+
+    def __call__(self, tiles: RGB) -> Probabilities:
+        """Predict tiles of shape (n, size, size, 3)."""
+        ...
+
+
+class TrainingImage(NamedTuple):
+    """An image the model has seen, by the digest of its decoded pixels."""
+
+    sha256: str
+    phash: str | None
+    split: str
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """The last step before the network; `images.preprocess` does it."""
+
+    color_space: ColorSpace = "rgb"
+    gamma: float = 1.0
+    sharpen: float = 0.0
+
+
+@dataclass(frozen=True)
+class Contract:
+    """All that inference must know of a model.
+
+    Args:
+        architecture: A name in `ARCHITECTURES`.
+        options: Keyword arguments of its `build`.
+        classes: Foreground classes in order.
+        activation: Applied to the logits. Sigmoid: a channel each class; softmax: background
+            first.
+        input_channels: 3, or 1 for grey.
+        channels: Of the output.
+        tile_size: Side of the square tiles it was trained on, a multiple of `align`, pixels.
+        align: The total stride; tile origins are multiples of it.
+        receptive_field: Radius in pixels; None where the network sees the whole tile.
+        margin: Pixels at a cut edge that can't be trusted; None where it sees the whole tile.
+        scale: Model pixels per pixel of a full-size photograph.
+        mpp: Micrometres per model pixel, where known.
+        threshold: One a sigmoid channel, in (0, 1).
+        temperature: Divides the logits.
+        trained_on: Images of the training and validation splits.
+        statistics: Of objects and stain in the training images, where known.
+    """
+
+    architecture: str
+    options: Mapping[str, JSON]
+    classes: Classes
+    activation: Activation
+    tile_size: int
+    align: int = 1
+    input_channels: int = 3
+    channels: int = 1
+    color_order: ColorOrder = "RGB"
+    preprocess: Preprocessing = Preprocessing()
+    receptive_field: int | None = None
+    margin: int | None = None
+    scale: float = 1.0
+    mpp: float | None = None
+    threshold: tuple[float, ...] = (0.5,)
+    temperature: float = 1.0
+    trained_on: tuple[TrainingImage, ...] = ()
+    statistics: Mapping[str, JSON] | None = None
+    seed: int = 0
+    versions: Mapping[str, str] | None = None
+    created: str = ""
+
+    def save(self, folder: Path) -> None:
+        """Write the contract into a model folder."""
+        document = asdict(self)
+        document["classes"] = [
+            {"index": i, "name": name, "colour": format_colour(colour)}
+            for i, (name, colour) in enumerate(
+                zip(self.classes.names, self.classes.colours, strict=True), start=1
+            )
+        ]
+        document["ignore"] = 255
+        document["rescaling"] = self.options.get("rescaling")
+        document["trained_on"] = [image._asdict() for image in self.trained_on]
+        write_json(folder / CONTRACT, document)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Contract":
+        """Read and check the contract of a model folder.
+
+        Raises:
+            ModelError: It is missing, broken, of another format, or out of bounds.
+        """
+        path = folder / CONTRACT
+        try:
+            document = read_json(path, what="contract")
+        except DataError as exc:
+            raise ModelError(str(exc)) from exc
+        try:
+            return _parse(document)
+        except (KeyError, TypeError, ValueError, OverflowError) as exc:
+            reason = f"{exc} is missing" if isinstance(exc, KeyError) else str(exc)
+            raise ModelError(f"{path}: broken contract: {reason}") from exc
+
+
+def find_model(path: Path) -> Path:
+    """The model folder behind a run folder or a model folder.
+
+    Raises:
+        ModelError: There is none.
+    """
+    for folder in (path / "model", path):
+        if (folder / CONTRACT).is_file():
+            return folder
+    if not path.exists():
+        raise ModelError(f"{path}: no such model", hint="make one with: cervseg train CONFIG")
+    raise ModelError(
+        f"{path}: no model in it (no {CONTRACT})", hint="name a run folder, or its folder `model`"
+    )
+
+
+def _parse(document: dict[str, JSON]) -> Contract:
+    names = {item["name"]: item["colour"] for item in _rows(document, "classes")}
+    if not all(isinstance(text, str) for pair in names.items() for text in pair):
+        raise ValueError("'classes' must have names and colours")
+    classes = Classes.of(cast(dict[str, str], names))
+    preprocess = _typed(document, "preprocess", dict)
+    align = _integer(document, "align", (1, 4096))
+    tile_size = _integer(document, "tile_size", (1, 16384))
+    if tile_size % align:
+        raise ValueError(f"tile_size {tile_size} is no multiple of align {align}")
+    activation = _choice(document, "activation", ("sigmoid", "softmax"))
+    channels = _integer(document, "channels", (1, 256))
+    if channels != len(classes) + (activation == "softmax"):
+        raise ValueError(f"{channels} channels for {len(classes)} classes and {activation}")
+    return Contract(
+        architecture=_typed(document, "architecture", str),
+        options=_typed(document, "options", dict),
+        classes=classes,
+        activation=cast(Activation, activation),
+        tile_size=tile_size,
+        align=align,
+        input_channels=_integer(document, "input_channels", (1, 3)),
+        channels=channels,
+        color_order=cast(ColorOrder, _choice(document, "color_order", ("RGB", "BGR"))),
+        preprocess=Preprocessing(
+            cast(ColorSpace, _choice(preprocess, "color_space", ("rgb", "hsv", "lab"))),
+            _number(preprocess, "gamma", (0.01, 100)),
+            _number(preprocess, "sharpen", (0, 100)),
+        ),
+        receptive_field=_integer_or_none(document, "receptive_field"),
+        margin=_integer_or_none(document, "margin"),
+        scale=_number(document, "scale", (1e-4, 1e4)),
+        mpp=None if document["mpp"] is None else _number(document, "mpp", (1e-4, 1e4)),
+        threshold=tuple(
+            _number({"threshold": value}, "threshold", (0, 1))
+            for value in _typed(document, "threshold", list)
+        ),
+        temperature=_number(document, "temperature", (1e-3, 1e3)),
+        trained_on=tuple(
+            TrainingImage(
+                _typed(row, "sha256", str), cast(str | None, row["phash"]), str(row["split"])
+            )
+            for row in _rows(document, "trained_on")
+        ),
+        statistics=cast(Mapping[str, JSON] | None, document["statistics"]),
+        seed=_integer(document, "seed", (0, 2**31)),
+        versions=cast(Mapping[str, str] | None, document["versions"]),
+        created=_typed(document, "created", str),
+    )
+
+
+def _typed(document: Mapping[str, JSON], key: str, kind: type[T]) -> T:
+    value = document[key]
+    if not isinstance(value, kind):
+        raise ValueError(f"{key!r} must be a {kind.__name__}, not {value!r}")
+    return value
+
+
+def _rows(document: Mapping[str, JSON], key: str) -> list[dict[str, JSON]]:
+    rows = _typed(document, key, list)
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError(f"{key!r} must be a list of objects")
+    return rows
+
+
+def _choice(document: Mapping[str, JSON], key: str, choices: tuple[str, ...]) -> str:
+    value = document[key]
+    if value not in choices:
+        raise ValueError(f"{key!r} must be one of {', '.join(choices)}, not {value!r}")
+    return value
+
+
+def _number(document: Mapping[str, JSON], key: str, bounds: tuple[float, float]) -> float:
+    value = document[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{key!r} must be a number, not {value!r}")
+    if not bounds[0] <= value <= bounds[1]:
+        raise ValueError(f"{key!r} must be from {bounds[0]:g} to {bounds[1]:g}, not {value!r}")
+    return float(value)
+
+
+def _integer(document: Mapping[str, JSON], key: str, bounds: tuple[int, int]) -> int:
+    number = _number(document, key, bounds)
+    if number != int(number):
+        raise ValueError(f"{key!r} must be a whole number, not {number!r}")
+    return int(number)
+
+
+def _integer_or_none(document: Mapping[str, JSON], key: str) -> int | None:
+    return None if document[key] is None else _integer(document, key, (0, 10**6))

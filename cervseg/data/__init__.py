@@ -1,0 +1,1 @@
+"""From photographs and masks to tiles: find, split, check, cut, draw samples."""

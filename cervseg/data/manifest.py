@@ -1,0 +1,210 @@
+"""The dataset folder: what was cut from what, and for which split."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, cast
+
+from cervseg.classes import Classes, format_colour
+from cervseg.config.data import Split
+from cervseg.data.fields import SPLITS
+from cervseg.errors import DataError
+from cervseg.files import read_csv, read_json, text_digest, write_csv, write_json
+from cervseg.images.masks import Reading
+from cervseg.reports import JSON
+
+
+class SourceRow(NamedTuple):
+    """A line of `sources.csv`: one photograph.
+
+    Args:
+        name: Stem of the image.
+        image: Its path; relative ones lie in the dataset folder.
+        mask: Likewise; empty where it shows background only.
+        group: What no split divides.
+        split: train, valid or test.
+        height: Of the file, pixels.
+        width: Likewise.
+        vertical: Full-size pixels per file pixel.
+        horizontal: Likewise.
+        mpp: Micrometres per file pixel, or empty.
+        sha256: Of the decoded pixels.
+        phash: Empty until near duplicates are looked for.
+        foreground: Share of pixels that belong to a class.
+    """
+
+    name: str
+    image: str
+    mask: str
+    group: str
+    split: Split
+    height: int
+    width: int
+    vertical: float
+    horizontal: float
+    mpp: str
+    sha256: str
+    phash: str
+    foreground: float
+
+
+class TileRow(NamedTuple):
+    """A line of `manifest.csv`: one tile.
+
+    Args:
+        tile: Path of the image; relative ones lie in the dataset folder.
+        mask: Likewise; a mask of class indices, empty for background only.
+        source: Name in `sources.csv`.
+        group: Of the source.
+        split: train, valid or test.
+        kind: A window, or the whole field reduced.
+        scale: Model pixels per full-size pixel.
+        top: Of the window, model pixels.
+        left: Likewise.
+        height: Likewise.
+        width: Likewise.
+        foreground: Share of pixels that belong to a class.
+        sha256: Of the tile's decoded pixels.
+    """
+
+    tile: str
+    mask: str
+    source: str
+    group: str
+    split: Split
+    kind: Literal["window", "reduced"]
+    scale: float
+    top: int
+    left: int
+    height: int
+    width: int
+    foreground: float
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset folder as read."""
+
+    folder: Path
+    document: Mapping[str, JSON]
+    classes: Classes
+    scale: float
+    tile_size: int
+    reading: Reading
+    tile_reading: Reading
+    sources: tuple[SourceRow, ...]
+    tiles: tuple[TileRow, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all sources, splits, tiles and classes."""
+        return text_digest(repr((self.classes, self.scale, self.sources, self.tiles)))
+
+    def path(self, name: str) -> Path:
+        """The path behind a name of the tables."""
+        return self.folder / name
+
+    def sources_of(self, split: Split) -> list[SourceRow]:
+        """The photographs of a split, in order."""
+        return [row for row in self.sources if row.split == split]
+
+    def tiles_of(self, split: Split) -> list[TileRow]:
+        """The tiles of a split, in order."""
+        return [row for row in self.tiles if row.split == split]
+
+
+def write_dataset(
+    folder: Path,
+    document: Mapping[str, JSON],
+    *,
+    sources: Sequence[SourceRow],
+    tiles: Sequence[TileRow],
+) -> None:
+    """Write `sources.csv`, `manifest.csv` and, last, `dataset.json`."""
+    write_csv(folder / "sources.csv", SourceRow._fields, sources)
+    write_csv(folder / "manifest.csv", TileRow._fields, tiles)
+    write_json(folder / "dataset.json", document)
+
+
+def describe(
+    classes: Classes, *, scale: float, tile_size: int, readings: tuple[Reading, Reading]
+) -> dict[str, JSON]:
+    """The part of `dataset.json` that readers need: classes, scale, tile, mask readings."""
+    colours = {n: format_colour(c) for n, c in zip(classes.names, classes.colours, strict=True)}
+    return {
+        "classes": colours,
+        "scale": scale,
+        "tile_size": tile_size,
+        "reading": readings[0],
+        "tile_reading": readings[1],
+    }
+
+
+def open_dataset(folder: Path) -> Dataset:
+    """Read a dataset folder.
+
+    Raises:
+        DataError: It is missing or broken, or a file it names is gone.
+    """
+    if not (folder / "dataset.json").is_file():
+        raise DataError(
+            f"{folder}: no dataset in it", hint="make it with: cervseg dataset-tile CONFIG"
+        )
+    document = read_json(folder / "dataset.json", what="dataset")
+    sources = read_csv(folder / "sources.csv", SourceRow._fields, what="table of sources")
+    tiles = read_csv(folder / "manifest.csv", TileRow._fields, what="manifest")
+    try:
+        dataset = Dataset(
+            folder,
+            document,
+            Classes.of(cast(dict[str, str], document["classes"])),
+            float(cast(float, document["scale"])),
+            int(cast(int, document["tile_size"])),
+            cast(Reading, document["reading"]),
+            cast(Reading, document["tile_reading"]),
+            tuple(_source(row) for row in sources),
+            tuple(_tile(row) for row in tiles),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise DataError(f"{folder}: broken dataset: {exc!r}") from exc
+    _check_present(dataset)
+    return dataset
+
+
+def _check_present(dataset: Dataset) -> None:
+    for row in dataset.tiles:
+        for name in (row.tile, row.mask):
+            if name and not dataset.path(name).is_file():
+                raise DataError(f"{dataset.path(name)}: the dataset names it, but it is gone")
+
+
+def _split(text: str) -> Split:
+    if text not in SPLITS:
+        raise ValueError(f"unknown split {text!r}")
+    return text
+
+
+def _source(row: dict[str, str]) -> SourceRow:
+    values = SourceRow(**row)  # type: ignore[arg-type]  # all text until the next line
+    return values._replace(
+        split=_split(row["split"]),
+        height=int(row["height"]),
+        width=int(row["width"]),
+        vertical=float(row["vertical"]),
+        horizontal=float(row["horizontal"]),
+        foreground=float(row["foreground"]),
+    )
+
+
+def _tile(row: dict[str, str]) -> TileRow:
+    values = TileRow(**row)  # type: ignore[arg-type]  # all text until the next line
+    return values._replace(
+        split=_split(row["split"]),
+        scale=float(row["scale"]),
+        top=int(row["top"]),
+        left=int(row["left"]),
+        height=int(row["height"]),
+        width=int(row["width"]),
+        foreground=float(row["foreground"]),
+    )

@@ -1,0 +1,82 @@
+"""The exceptions that people see, and the one table of exit codes."""
+
+from typing import ClassVar
+
+EXIT_CODES: dict[int, str] = {
+    0: "done",
+    1: "a bug of ours (traceback)",
+    2: "usage or config; a missing extra; an occupied or locked output",
+    3: "missing or bad data, a model that does not fit; some items failed, the rest is done",
+    4: "a leak refused",
+    5: "over a budget, stated or the machine's: out of memory, disk full",
+    6: "a check failed",
+    130: "Ctrl-C: state saved, the command that resumes printed",
+    143: "SIGTERM: state saved, the command that resumes printed",
+}
+
+
+class CervsegError(Exception):
+    """A problem the user can fix, told in one line.
+
+    Args:
+        message: What is wrong, naming the file, key or value at fault.
+        hint: What to try next; printed on a line of its own.
+    """
+
+    exit_code: ClassVar[int]  # every kind sets its own; 1 is left to bugs
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigError(CervsegError):
+    """The YAML, a key of it or a flag is wrong."""
+
+    exit_code = 2
+
+
+class OutputError(CervsegError):
+    """The output is occupied, locked by another process or can't be written."""
+
+    exit_code = 2
+
+
+class DataError(CervsegError):
+    """An image, a mask or a folder is missing or broken."""
+
+    exit_code = 3
+
+
+class ModelError(CervsegError):
+    """A model is missing, broken, or does not fit the images."""
+
+    exit_code = 3
+
+
+class LeakError(CervsegError):
+    """What is scored was also trained on."""
+
+    exit_code = 4
+
+
+class BudgetError(CervsegError):
+    """Memory or disk does not suffice."""
+
+    exit_code = 5
+
+
+class Interrupted(CervsegError):
+    """Ctrl-C or SIGTERM stopped the work; what was finished is saved.
+
+    Args:
+        message: What was stopped, and after what.
+        hint: The command that goes on from here.
+        exit_code: 130 for Ctrl-C, 143 for SIGTERM.
+    """
+
+    exit_code = 130
+
+    def __init__(self, message: str, *, hint: str | None = None, exit_code: int = 130) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code  # type: ignore[misc]  # the one kind with two codes

@@ -1,0 +1,230 @@
+"""Writing that never leaves half a file, folders that are claimed before they are filled."""
+
+import csv
+import errno
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cervseg.errors import BudgetError, DataError, OutputError
+from cervseg.reports import JSON
+
+FORMAT = 1
+"""Of every file that another command reads."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` and rename it when the block ends well.
+
+    The temporary name is `NAME.partial` with the suffix kept last (`mask.partial.png`), since
+    encoders choose their format by it. On an error it is removed and `path` is untouched.
+
+    Raises:
+        BudgetError: The disk is full.
+        OutputError: The folder can't be written.
+    """
+    suffix = ".weights.h5" if path.name.endswith(".weights.h5") else path.suffix
+    partial = path.with_name(f"{path.name.removesuffix(suffix)}.partial{suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        partial.replace(path)
+    except OSError as exc:
+        raise output_error(exc, path) from exc
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def output_error(exc: OSError, path: Path) -> OutputError | BudgetError:
+    """Tell a failed write in one line."""
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return BudgetError(f"{path}: the disk is full", hint="make room or choose another output")
+    reason = (exc.strerror or str(exc)).lower()
+    return OutputError(f"{path}: can't be written: {reason}", hint="choose another output folder")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text as a whole or not at all."""
+    with writing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, document: Mapping[str, JSON]) -> None:
+    """Write a document with the format number in front."""
+    write_text(path, json.dumps({"format": FORMAT, **document}, indent=1) + "\n")
+
+
+def read_json(path: Path, *, what: str) -> dict[str, JSON]:
+    """Read a document of our format.
+
+    Args:
+        path: The file.
+        what: What it should be, for the error: `dataset`, `contract`.
+
+    Raises:
+        DataError: The file is missing, no JSON object, or of another format.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise DataError(f"{path}: no such {what}") from exc
+    except (OSError, ValueError, RecursionError) as exc:
+        raise DataError(f"{path}: not a readable {what}: {exc}") from exc
+    if not isinstance(document, dict) or "format" not in document:
+        raise DataError(f"{path}: not a {what} of cervseg")
+    if document["format"] != FORMAT:
+        writer = document.get("versions", {})
+        version = writer.get("cervseg", "unknown") if isinstance(writer, dict) else "unknown"
+        raise DataError(
+            f"{path}: format {document['format']!r}, written by cervseg {version}; "
+            f"this version reads format {FORMAT}"
+        )
+    return document
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table with a header line."""
+    with writing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def read_csv(path: Path, columns: Sequence[str], *, what: str) -> list[dict[str, str]]:
+    """Read a table written by `write_csv`.
+
+    Raises:
+        DataError: The file is missing, broken, or lacks a column.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows = list(reader)
+    except FileNotFoundError as exc:
+        raise DataError(f"{path}: no such {what}") from exc
+    except (OSError, ValueError, csv.Error) as exc:
+        raise DataError(f"{path}: not a readable {what}: {exc}") from exc
+    missing = [name for name in columns if name not in (reader.fieldnames or ())]
+    if missing:
+        raise DataError(f"{path}: column {missing[0]!r} is missing")
+    for number, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise DataError(f"{path}:{number}: {len(columns)} columns expected")
+    return rows
+
+
+def pixel_digest(pixels: NDArray[np.uint8]) -> str:
+    """SHA-256 of decoded pixels and their shape, so that a re-encoded copy is still the same."""
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_occupied(folder: Path) -> bool:
+    """Whether there is something in the way: a file, or a folder with more than our lock in it."""
+    if not folder.is_dir():
+        return folder.exists()
+    return any(child.name != LOCK for child in folder.iterdir())
+
+
+def refuse_occupied(folder: Path, *, overwrite: bool) -> None:
+    """Check that an output folder may be written, before any work.
+
+    Raises:
+        OutputError: It is occupied and `overwrite` is not set.
+    """
+    if is_occupied(folder) and not overwrite:
+        raise OutputError(
+            f"{folder}: the output folder is not empty",
+            hint="add --overwrite (the old one is kept as a _bak) or choose another folder",
+        )
+
+
+LOCK = ".lock"
+
+
+@contextmanager
+def claim(folder: Path, *, overwrite: bool = False, resume: bool = False) -> Iterator[Path]:
+    """Hold an output folder for one process; refuse one that is occupied.
+
+    Args:
+        folder: Made if missing.
+        overwrite: Move an occupied folder to `NAME_<time>_bak` first.
+        resume: Go on in an occupied folder.
+
+    Raises:
+        OutputError: Occupied without `overwrite` or `resume`, held by another process,
+            or not writable.
+    """
+    if not resume:
+        refuse_occupied(folder, overwrite=overwrite)
+        if is_occupied(folder):
+            with _locked(folder):  # nobody may be writing to it
+                set_aside(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise output_error(exc, folder) from exc
+    with _locked(folder):
+        yield folder
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    if not folder.is_dir():
+        yield
+        return
+    try:
+        file = (folder / LOCK).open("a")
+    except OSError as exc:
+        raise output_error(exc, folder) from exc
+    with file:
+        try:
+            # The kernel drops the lock with the process, so a killed run leaves no stale one.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise OutputError(
+                f"{folder}: another cervseg is writing here",
+                hint="wait for it or choose another output folder",
+            ) from exc
+        try:
+            yield
+        finally:
+            if os.path.samestat(os.fstat(file.fileno()), _stat(folder / LOCK, file.fileno())):
+                (folder / LOCK).unlink(missing_ok=True)
+
+
+def _stat(path: Path, otherwise: int) -> os.stat_result:
+    try:
+        return path.stat()
+    except FileNotFoundError:  # the folder was renamed under us
+        return os.fstat(otherwise)
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename an old output to `NAME_<time>_bak` and return the new path."""
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    backup = folder.with_name(f"{folder.name}_{stamp}_bak")
+    number = 1
+    while backup.exists():
+        number += 1
+        backup = folder.with_name(f"{folder.name}_{stamp}-{number}_bak")
+    try:
+        folder.rename(backup)
+    except OSError as exc:
+        raise output_error(exc, folder) from exc
+    return backup

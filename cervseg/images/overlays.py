@@ -1,0 +1,45 @@
+"""Pictures for the eye: a mask over its image."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image as Pillow
+
+from cervseg.arrays import RGB, Mask
+from cervseg.classes import IGNORE, Classes
+from cervseg.files import writing
+
+FILL = 0.25
+"""Share of the class colour inside an object; its outline is drawn in full."""
+
+
+def draw_overlay(pixels: RGB, mask: Mask, classes: Classes) -> RGB:
+    """Tint each class and outline it in its colour.
+
+    Args:
+        pixels: Shape (height, width, 3).
+        mask: Shape (height, width); background and ignored pixels stay as they are.
+        classes: Names and colours.
+
+    Returns:
+        A new array of the image's shape.
+    """
+    picture = pixels.astype(np.float32)
+    outlined = pixels.copy()
+    thickness = max(2, round(max(mask.shape) / 600))
+    for index, colour in enumerate(classes.colours, start=1):
+        inside = mask == index
+        picture[inside] = (1 - FILL) * picture[inside] + FILL * np.array(colour, np.float32)
+    outlined = np.rint(picture).astype(np.uint8)
+    for index, colour in enumerate(classes.colours, start=1):
+        region = ((mask == index) & (mask != IGNORE)).astype(np.uint8)
+        contours, _ = cv2.findContours(region, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(outlined, contours, -1, colour, thickness)
+    return outlined
+
+
+def write_picture(path: Path, pixels: RGB) -> None:
+    """Write a JPEG or PNG for the eye, whole or not at all."""
+    with writing(path) as partial:
+        Pillow.fromarray(pixels).save(partial, quality=90)

@@ -1,0 +1,88 @@
+"""Change of scale on one global grid, equal to the bit for any window."""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from cervseg.arrays import RGB
+
+_ONE = 2**14  # weights are multiples of 1/16384
+
+
+@lru_cache(maxsize=256)
+def axis_filter(
+    first: int, count: int, *, source: int, target: int
+) -> tuple[int, sparse.csr_array[np.float64]]:
+    """Weights that make `count` target pixels from source pixels along one axis.
+
+    A triangle filter: bilinear when enlarging; widened by the scale, so free of aliases, when
+    reducing. Pixel i of the target looks at (i + 0.5) · source / target, edges are repeated.
+
+    The weights are rounded to multiples of 2^-14 that add up to 1: with 8-bit pixels every
+    product and sum is then exact in float64, so no order of summation changes the result.
+
+    Args:
+        first: First target pixel.
+        count: Number of target pixels.
+        source: Length of the source side, pixels.
+        target: Length of the target side, pixels.
+
+    Returns:
+        The first source pixel, and a sparse matrix (count, source pixels needed).
+    """
+    step = source / target
+    support = max(1.0, step)
+    centres = (np.arange(first, first + count) + 0.5) * step - 0.5
+    taps = np.arange(int(np.ceil(support)) * 2 + 1)
+    positions = np.floor(centres - support).astype(np.int64)[:, None] + 1 + taps  # (count, taps)
+    weights = np.maximum(0.0, 1.0 - np.abs(positions - centres[:, None]) / support)
+    weights /= weights.sum(axis=1, keepdims=True)
+    whole = np.rint(weights * _ONE)
+    rows = np.arange(count)
+    whole[rows, weights.argmax(axis=1)] += _ONE - whole.sum(axis=1)
+    columns = np.clip(positions, 0, source - 1)
+    start = int(columns.min())
+    shape = (count, int(columns.max()) - start + 1)
+    entries = (np.repeat(rows, taps.size), (columns - start).ravel())
+    matrix = sparse.coo_array(((whole / _ONE).ravel(), entries), shape=shape)
+    return start, matrix.tocsr()
+
+
+def nearest_indices(first: int, count: int, *, source: int, target: int) -> NDArray[np.int64]:
+    """The source pixel under the centre of each target pixel, for masks."""
+    twice = 2 * np.arange(first, first + count, dtype=np.int64) + 1
+    return np.asarray(np.minimum(twice * source // (2 * target), source - 1))
+
+
+def apply_filters(
+    pixels: NDArray[np.float64],
+    rows: sparse.csr_array[np.float64],
+    columns: sparse.csr_array[np.float64],
+) -> NDArray[np.float64]:
+    """Filter an array (height, width, channels) along both axes."""
+    height, width, channels = pixels.shape
+    down = np.asarray(rows @ pixels.reshape(height, -1)).reshape(-1, width, channels)
+    across = np.asarray(columns @ down.transpose(1, 0, 2).reshape(width, -1))
+    return across.reshape(columns.shape[0], -1, channels).transpose(1, 0, 2)
+
+
+def resample_probabilities(
+    probabilities: NDArray[np.float32], height: int, width: int
+) -> NDArray[np.float32]:
+    """Bring probabilities (height, width, channels) to another size, bilinearly."""
+    if probabilities.shape[:2] == (height, width):
+        return probabilities
+    _, rows = axis_filter(0, height, source=probabilities.shape[0], target=height)
+    _, columns = axis_filter(0, width, source=probabilities.shape[1], target=width)
+    filtered = apply_filters(probabilities.astype(np.float64), rows, columns)
+    return filtered.astype(np.float32)
+
+
+def resample_rgb(
+    pixels: RGB, rows: sparse.csr_array[np.float64], columns: sparse.csr_array[np.float64]
+) -> RGB:
+    """Filter 8-bit pixels and round half up."""
+    filtered = apply_filters(pixels.astype(np.float64), rows, columns)
+    return np.asarray(np.floor(filtered + 0.5), dtype=np.uint8)

@@ -1,0 +1,99 @@
+"""Images around images: at another scale, or padded by reflection."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cervseg.arrays import RGB
+from cervseg.grid import Window
+from cervseg.images.image import Image
+from cervseg.images.resampling import axis_filter, resample_rgb
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """An image brought to another size; the only place where photographs are resampled.
+
+    Law: a window equals that window of the whole scaled image, bit for bit.
+    """
+
+    image: Image
+    height: int
+    width: int
+
+    @property
+    def mpp(self) -> float | None:
+        """Micrometres per pixel of this view."""
+        mpp = self.image.mpp
+        return None if mpp is None else mpp * self.image.height / self.height
+
+    def read(self, window: Window) -> RGB:
+        """Read pixels, shape (window.height, window.width, 3)."""
+        if (self.height, self.width) == (self.image.height, self.image.width):
+            return self.image.read(window)
+        top, rows = axis_filter(
+            window.top, window.height, source=self.image.height, target=self.height
+        )
+        left, columns = axis_filter(
+            window.left, window.width, source=self.image.width, target=self.width
+        )
+        pixels = self.image.read(Window(top, left, rows.shape[1], columns.shape[1]))
+        return resample_rgb(pixels, rows, columns)
+
+
+def scaled_length(length: int, scale: float) -> int:
+    """A side at another scale, in whole pixels, never none."""
+    return max(1, round(length * scale))
+
+
+def scale_image(image: Image, vertical: float, horizontal: float) -> Scaled:
+    """See an image at a scale, in target pixels per pixel of the image."""
+    height, width = scaled_length(image.height, vertical), scaled_length(image.width, horizontal)
+    return Scaled(image, height, width)
+
+
+def fit_image(image: Image, size: int, *, file_scale: tuple[float, float] = (1.0, 1.0)) -> Scaled:
+    """See an image reduced or enlarged so that its longer side is `size`, never squeezed.
+
+    Args:
+        image: The image.
+        size: Pixels of the longer side.
+        file_scale: Full-size pixels per file pixel, where the file itself is squeezed.
+    """
+    vertical, horizontal = file_scale
+    scale = size / max(image.height * vertical, image.width * horizontal)
+    return scale_image(image, vertical * scale, horizontal * scale)
+
+
+def reflected(first: int, count: int, length: int) -> NDArray[np.int64]:
+    """Indices that continue a side of `length` pixels by reflection, edge pixel not repeated."""
+    if length == 1:
+        return np.zeros(count, np.int64)
+    period = 2 * (length - 1)
+    phase = np.arange(first, first + count, dtype=np.int64) % period
+    return np.asarray(np.minimum(phase, period - phase))
+
+
+@dataclass(frozen=True)
+class Padded:
+    """An image continued by reflection to the right and below."""
+
+    image: Image
+    height: int
+    width: int
+
+    @property
+    def mpp(self) -> float | None:
+        """Micrometres per pixel."""
+        return self.image.mpp
+
+    def read(self, window: Window) -> RGB:
+        """Read pixels, shape (window.height, window.width, 3)."""
+        if window.bottom <= self.image.height and window.right <= self.image.width:
+            return self.image.read(window)
+        rows = reflected(window.top, window.height, self.image.height)
+        columns = reflected(window.left, window.width, self.image.width)
+        top, left = int(rows.min()), int(columns.min())
+        inner = Window(top, left, int(rows.max()) - top + 1, int(columns.max()) - left + 1)
+        return self.image.read(inner)[np.ix_(rows - top, columns - left)]

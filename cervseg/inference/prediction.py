@@ -1,0 +1,176 @@
+"""Probabilities of an image in its own grid: tile by tile, or as a whole."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cervseg.arrays import Probabilities
+from cervseg.config.inference import TiledInferConfig
+from cervseg.contract import Contract, Predictor
+from cervseg.errors import ConfigError
+from cervseg.grid import TileGrid, Window
+from cervseg.images.image import Image
+from cervseg.images.resampling import resample_probabilities
+from cervseg.images.views import Padded, Scaled, fit_image, scale_image
+from cervseg.inference.bands import predict_bands
+from cervseg.reports import Bar
+
+FULL_SIZE = (1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class TilePlan:
+    """How images are tiled for one model.
+
+    Args:
+        size: Side of a tile, a multiple of `align`, model pixels.
+        overlap: Pixels that neighbours share.
+        margin: Pixels at a cut edge that get no weight.
+        batch_size: Tiles a call.
+        align: The model's total stride.
+        scale: Model pixels per full-size pixel.
+        channels: Of the model's output.
+        notices: What the user should know of it.
+    """
+
+    size: int
+    overlap: int
+    margin: int
+    batch_size: int
+    align: int
+    scale: float
+    channels: int
+    notices: tuple[str, ...] = ()
+
+    def view(self, image: Image, file_scale: Sequence[float] = FULL_SIZE) -> Scaled:
+        """The image at the model's scale."""
+        return scale_image(image, file_scale[0] * self.scale, file_scale[1] * self.scale)
+
+    def grid(self, view: Image) -> TileGrid:
+        """The tiles of a view, which is padded to fit."""
+        height = TileGrid.padded(view.height, self.size, self.align)
+        width = TileGrid.padded(view.width, self.size, self.align)
+        return TileGrid(height, width, self.size, self.overlap, self.align)
+
+
+def plan_tiles(
+    contract: Contract, config: TiledInferConfig | None = None, *, batch_size: int | None = None
+) -> TilePlan:
+    """Choose tile and overlap for a model.
+
+    `auto` shares twice the margin, so that tiled equals whole, but at most half a tile; a quarter
+    of a tile where the model sees all of it.
+
+    Args:
+        contract: Of the model.
+        config: Section `tiled_infer`; None: its defaults.
+        batch_size: Instead of the section's.
+
+    Raises:
+        ConfigError: The tile is off the model's stride, or the overlap leaves no step.
+    """
+    config = config or TiledInferConfig()
+    size, align = config.tile_size or contract.tile_size, contract.align
+    if size % align:
+        nearest = max(align, round(size / align) * align)
+        raise ConfigError(
+            f"'tiled_infer.tile_size' {size} is no multiple of the model's stride {align}",
+            hint=f"{nearest} would do",
+        )
+    overlap = _overlap(config, contract, size)
+    margin = min(contract.margin or 0, overlap // 2)
+    notices = []
+    if contract.margin is None:
+        notices.append("the model sees the whole tile: tiled and whole answers differ")
+    elif margin < contract.margin and overlap:
+        notices.append(
+            f"overlap {overlap} is under twice the margin {contract.margin}: "
+            f"{margin} is used, and tiles may differ a little from the whole"
+        )
+    return TilePlan(
+        size=size,
+        overlap=overlap,
+        margin=margin,
+        batch_size=batch_size or config.batch_size,
+        align=align,
+        scale=contract.scale,
+        channels=contract.channels,
+        notices=tuple(notices),
+    )
+
+
+def _overlap(config: TiledInferConfig, contract: Contract, size: int) -> int:
+    if isinstance(config.overlap, int):
+        if config.overlap > size - contract.align:
+            raise ConfigError(
+                f"'tiled_infer.overlap' {config.overlap} leaves no step for tiles of {size}",
+                hint=f"at most {size // 2} is useful",
+            )
+        return config.overlap
+    return size // 4 if contract.margin is None else min(2 * contract.margin, size // 2)
+
+
+def predict_tiled(
+    image: Image,
+    predict: Predictor,
+    plan: TilePlan,
+    *,
+    file_scale: Sequence[float] = FULL_SIZE,
+    bar: Bar | None = None,
+) -> Probabilities:
+    """Predict at the model's scale, tile by tile, and come back to the image's own grid.
+
+    Args:
+        image: Any.
+        predict: The model.
+        plan: From `plan_tiles`.
+        file_scale: Full-size pixels per file pixel, vertical and horizontal.
+        bar: Moved by one a tile.
+
+    Returns:
+        Shape (image.height, image.width, channels).
+    """
+    view = plan.view(image, file_scale)
+    grid = plan.grid(view)
+    bands = predict_bands(
+        Padded(view, grid.height, grid.width),
+        predict,
+        grid,
+        channels=plan.channels,
+        margin=plan.margin,
+        batch_size=plan.batch_size,
+        bar=bar,
+    )
+    scaled = np.concatenate([band.probabilities for band in bands])[: view.height, : view.width]
+    return resample_probabilities(scaled, image.height, image.width)
+
+
+def predict_whole(
+    image: Image,
+    predict: Predictor,
+    contract: Contract,
+    *,
+    file_scale: Sequence[float] = FULL_SIZE,
+    stretch: bool = False,
+) -> Probabilities:
+    """Predict an image fitted to one tile, and come back to its own grid.
+
+    Args:
+        image: Any.
+        predict: The model.
+        contract: For its tile size.
+        file_scale: Full-size pixels per file pixel, vertical and horizontal.
+        stretch: Squeeze the image to the square tile instead of keeping its shape.
+
+    Returns:
+        Shape (image.height, image.width, channels).
+    """
+    size = contract.tile_size
+    if stretch:
+        view = Scaled(image, size, size)
+    else:
+        view = fit_image(image, size, file_scale=(file_scale[0], file_scale[1]))
+    tile = Padded(view, size, size).read(Window(0, 0, size, size))
+    answer = predict(tile[None])[0, : view.height, : view.width]
+    return resample_probabilities(answer, image.height, image.width)

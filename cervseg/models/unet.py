@@ -1,0 +1,83 @@
+"""U-Net with ladders of kernels, dilations and dropout."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import keras
+from keras import layers
+
+from cervseg.arrays import Tensor
+from cervseg.models.blocks import Normalization, convolve, logits, network, rescale
+
+
+def build(
+    input_shape: tuple[int | None, int | None, int],
+    channels: int,
+    *,
+    base_filters: int = 16,
+    num_layers: int = 5,
+    base_kernels: Sequence[int] = (3, 3),
+    dilation: Sequence[int] = (1, 1),
+    dropout_rate: float = 0.0,
+    dropout_seed: int | None = None,
+    activation: str = "relu",
+    normalization: Normalization = "batch",
+    rescaling: Literal["unit", "none"] = "unit",
+) -> Tensor:
+    """Build a U-Net.
+
+    Ronneberger et al., 2015, https://arxiv.org/abs/1505.04597. We pad, they crop; `num_layers`
+    counts the levels with the bottleneck (theirs has 5); level i has `base_filters` · 2^i
+    filters, a kernel 2i smaller than `base_kernels` but at least 3 (or the base itself, where
+    that is 1), a dilation i smaller but at least 1, and dropout of i · `dropout_rate` between
+    its two convolutions.
+
+    Args:
+        input_shape: Height, width (None: any multiple of 2^(num_layers - 1)), channels.
+        channels: Of the logits.
+        base_filters: Filters of level 0.
+        num_layers: Levels, the bottleneck included.
+        base_kernels: Kernel of level 0, two equal odd numbers.
+        dilation: Of level 0, two equal numbers.
+        dropout_rate: In [0, 1); level i drops min(0.9, i · rate).
+        dropout_seed: Of the dropout masks; None draws one.
+        activation: Any of Keras.
+        normalization: After each convolution.
+        rescaling: `unit` maps [0, 255] to [0, 1] first.
+
+    Returns:
+        A model from (n, height, width, input channels) in [0, 255] to float32 logits
+        (n, height, width, channels).
+    """
+
+    def level(x: Tensor, i: int, name: str) -> Tensor:
+        conv = partial(
+            convolve,
+            filters=base_filters * 2**i,
+            kernel=max(base_kernels[0] - 2 * i, min(3, base_kernels[0])),
+            dilation=max(dilation[0] - i, 1),
+            activation=activation,
+            normalization=normalization,
+        )
+        x = conv(x, name=f"{name}_conv1")
+        if dropout_rate * i:
+            seed = None if dropout_seed is None else dropout_seed + i
+            rate = min(0.9, dropout_rate * i)
+            x = layers.Dropout(rate, seed=seed, name=f"{name}_dropout")(x)
+        return conv(x, name=f"{name}_conv2")
+
+    inputs = keras.Input(input_shape, name="image")
+    x = rescale(inputs, rescaling)
+    skips = []
+    for i in range(num_layers - 1):
+        x = level(x, i, f"down{i}")
+        skips.append(x)
+        x = layers.MaxPooling2D(2, name=f"down{i}_pool")(x)
+    x = level(x, num_layers - 1, "bottleneck")
+    for i in reversed(range(num_layers - 1)):
+        filters = base_filters * 2**i
+        x = layers.Conv2DTranspose(filters, 2, strides=2, padding="same", name=f"up{i}_expand")(x)
+        x = layers.Concatenate(name=f"up{i}_skip")([x, skips[i]])
+        x = level(x, i, f"up{i}")
+    return network(inputs, logits(x, channels), "unet")

@@ -1,0 +1,1 @@
+"""Pictures and tables from what commands have written."""

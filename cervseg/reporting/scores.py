@@ -1,0 +1,123 @@
+"""An evaluation on disk and as tables."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cervseg.arrays import RGB, Mask
+from cervseg.classes import Classes
+from cervseg.files import write_csv, write_json
+from cervseg.images.overlays import draw_overlay, write_picture
+from cervseg.images.sheets import contact_sheet
+from cervseg.reports import JSON, Table
+from cervseg.scoring.summary import SCORES, Summary
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a set of images.
+
+    Args:
+        heading: What was scored, how.
+        split: Name of the split or folder.
+        seed: Of the bootstrap.
+        names: Of the images.
+        rows: Scores, per image and per class.
+        summaries: Scores over images, by class name and score.
+        losses: Loss and training metrics, by name; empty where there is no single model.
+    """
+
+    heading: str
+    split: str
+    seed: int
+    names: tuple[str, ...]
+    rows: Sequence[Sequence[Mapping[str, float]]]
+    summaries: Mapping[str, Mapping[str, Summary]]
+    losses: Mapping[str, float]
+
+    def results(self) -> tuple[dict[str, JSON], ...]:
+        """One record a class: the summaries, and each image."""
+        return tuple(
+            {
+                "class": name,
+                "split": self.split,
+                "scores": {score: _plain(asdict(s)) for score, s in summary.items()},
+                "images": [
+                    {"image": image, **_plain(row[i])}
+                    for image, row in zip(self.names, self.rows, strict=True)
+                ],
+            }
+            for i, (name, summary) in enumerate(self.summaries.items())
+        )
+
+
+def _plain(values: Mapping[str, float]) -> dict[str, JSON]:
+    """JSON knows no nan."""
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation) -> tuple[Path, ...]:
+    """Write `scores.csv`, `evaluation.csv` and, last, `scores.json`."""
+    table, losses, scores = (
+        folder / name for name in ("scores.csv", "evaluation.csv", "scores.json")
+    )
+    columns = tuple(evaluation.rows[0][0])
+    write_csv(
+        table,
+        ("image", "class", *columns),
+        [
+            (image, name, *(row[i][column] for column in columns))
+            for image, row in zip(evaluation.names, evaluation.rows, strict=True)
+            for i, name in enumerate(evaluation.summaries)
+        ],
+    )
+    write_csv(losses, ("name", "value"), list(evaluation.losses.items()))
+    write_json(
+        scores,
+        {
+            "heading": evaluation.heading,
+            "split": evaluation.split,
+            "seed": evaluation.seed,
+            "losses": _plain(evaluation.losses),
+            "classes": list(evaluation.results()),
+        },
+    )
+    return table, losses, scores
+
+
+def score_tables(evaluation: Evaluation) -> tuple[Table, ...]:
+    """A table for each class: mean, interval and the all-background baseline."""
+    tables = [
+        Table(
+            f"{evaluation.heading}: {name}",
+            ("score", "mean", "95 % interval", "all background", "images"),
+            tuple(_line(score, summary[score]) for score in SCORES),
+        )
+        for name, summary in evaluation.summaries.items()
+    ]
+    if evaluation.losses:
+        rows = tuple((name, f"{value:.4f}") for name, value in evaluation.losses.items())
+        tables.append(Table("on tiles, as in training", ("name", "value"), rows))
+    return tuple(tables)
+
+
+def _line(name: str, summary: Summary) -> tuple[str, ...]:
+    return (
+        name.replace("_", " "),
+        _number(summary.mean),
+        f"{_number(summary.low)} to {_number(summary.high)}",
+        _number(summary.baseline),
+        str(summary.images),
+    )
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def write_overlay(path: Path, pixels: RGB, *, truth: Mask, guess: Mask, classes: Classes) -> None:
+    """Draw truth and prediction over the image, side by side."""
+    pictures = [draw_overlay(pixels, mask, classes) for mask in (truth, guess)]
+    side = min(1024, max(pixels.shape[:2]))
+    write_picture(path, contact_sheet([pictures], captions=("truth", "prediction"), side=side))

@@ -1,0 +1,96 @@
+"""What every command returns: results, notices, failures; and how its progress is told."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
+
+T = TypeVar("T")
+JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
+
+
+class Failure(NamedTuple):
+    """One bad item of many; the rest went on."""
+
+    item: str
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows for the eye, on stderr."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a command did.
+
+    Args:
+        command: Its name, `tiled-infer`.
+        output: The folder written to.
+        results: One record an item, in input order; becomes `results` of `--json`.
+        paths: What stdout lists without `--json`.
+        failures: Bad items; any makes the exit code 3.
+        notices: Sentences worth reading, not errors.
+        tables: What stderr shows.
+        next_command: The command to type now.
+    """
+
+    command: str
+    output: Path | None = None
+    results: tuple[Mapping[str, JSON], ...] = ()
+    paths: tuple[Path, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    notices: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    next_command: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 3 where an item failed."""
+        return 3 if self.failures else 0
+
+
+class Bar(Protocol):
+    """A running progress bar."""
+
+    def advance(self, steps: int = 1, *, note: str | None = None) -> None:
+        """Move on by `steps`; `note` replaces the text beside the bar."""
+        ...
+
+
+class Progress(Protocol):
+    """Opens progress bars; `console.py` draws them, `SILENT` doesn't."""
+
+    def bar(self, description: str, total: int) -> AbstractContextManager[Bar]:
+        """Open a bar of `total` steps that closes with the block."""
+        ...
+
+
+class _SilentBar:
+    def advance(self, steps: int = 1, *, note: str | None = None) -> None:
+        pass
+
+
+class _Silent:
+    def bar(self, description: str, total: int) -> AbstractContextManager[Bar]:
+        return nullcontext(_SilentBar())
+
+
+SILENT: Progress = _Silent()
+
+
+def track(
+    items: Iterable[T], description: str, *, total: int, progress: Progress = SILENT
+) -> Iterator[T]:
+    """Yield the items and move a bar by one after each."""
+    with progress.bar(description, total) as bar:
+        for item in items:
+            yield item
+            bar.advance()

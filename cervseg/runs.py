@@ -1,0 +1,69 @@
+"""A run: the folder of one training, and where things lie in it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Run:
+    """Paths of a run folder; making one touches no file."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved config that it was started with."""
+        return self.folder / "config.yaml"
+
+    @property
+    def record(self) -> Path:
+        """Versions, machine, seed, dataset, times, and how it ended."""
+        return self.folder / "run.json"
+
+    @property
+    def log(self) -> Path:
+        """Notices and errors with their times."""
+        return self.folder / "log.txt"
+
+    @property
+    def history_table(self) -> Path:
+        """One row an epoch."""
+        return self.folder / "history.csv"
+
+    @property
+    def history(self) -> Path:
+        """The same as JSON: one list a column."""
+        return self.folder / "history.json"
+
+    @property
+    def curves(self) -> Path:
+        """The history as a picture."""
+        return self.folder / "curves.png"
+
+    @property
+    def best(self) -> Path:
+        """Weights of the best epoch so far."""
+        return self.folder / "checkpoints" / "best.weights.h5"
+
+    @property
+    def state(self) -> Path:
+        """All that the next epoch depends on, in one file."""
+        return self.folder / "checkpoints" / "last.npz"
+
+    @property
+    def model(self) -> Path:
+        """Contract and weights."""
+        return self.folder / "model"
+
+    @property
+    def stop(self) -> Path:
+        """A file of this name ends the training after the running epoch."""
+        return self.folder / "STOP"
+
+    def preview(self, epoch: int) -> Path:
+        """The picture after epoch 1, 2, …."""
+        return self.folder / "previews" / f"epoch_{epoch:04d}.png"
+
+    def evaluation(self, split: str) -> Path:
+        """Scores on one split."""
+        return self.folder / "evaluation" / split

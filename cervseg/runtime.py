@@ -1,0 +1,247 @@
+"""The machine: backend, threads, devices, seeds. The only file that knows which backend runs."""
+
+import importlib.metadata
+import os
+import platform
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cervseg.arrays import Tensor
+from cervseg.errors import ConfigError
+
+
+def allowed_cores() -> int:
+    """Cores this process may use: affinity, cgroup quota, SLURM, whichever is least."""
+    cores = [len(os.sched_getaffinity(0))]
+    if (slurm := os.environ.get("SLURM_CPUS_PER_TASK", "")).isdigit():
+        cores.append(int(slurm))
+    quota = _words(Path("/sys/fs/cgroup/cpu.max"))
+    if len(quota) == 2 and quota[0].isdigit():
+        cores.append(int(quota[0]) // int(quota[1]))
+    return max(1, min(cores))
+
+
+def available_memory() -> int:
+    """Bytes that can still be had: of the machine, or of the cgroup where that is less."""
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for line in _lines(Path("/proc/meminfo")):
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) * 1024
+    limit, used = (_words(Path(f"/sys/fs/cgroup/memory.{n}")) for n in ("max", "current"))
+    if limit and used and limit[0].isdigit():
+        free = min(free, int(limit[0]) - int(used[0]))
+    return free
+
+
+def peak_memory() -> int:
+    """Largest resident memory of this process so far, bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []
+
+
+def _words(path: Path) -> list[str]:
+    return " ".join(_lines(path)).split()
+
+
+def start(*, device: str = "auto", threads: int | None = None, deterministic: bool = True) -> None:
+    """Import Keras on its backend, quietly, with the threads and device asked for.
+
+    The only writer of the environment. `KERAS_BACKEND` chooses between tensorflow (default) and
+    jax. A second call in one process keeps the threads of the first.
+
+    Args:
+        device: auto, cpu or gpu.
+        threads: Of the backend; None: `allowed_cores()`.
+        deterministic: Equal runs give equal bits.
+
+    Raises:
+        ConfigError: The backend is unknown or not installed, or there is no GPU.
+    """
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if backend not in ("tensorflow", "jax"):
+        raise ConfigError(f"KERAS_BACKEND is {backend!r}; cervseg runs on tensorflow or jax")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        os.environ["JAX_PLATFORMS"] = "cpu"
+    count = threads or allowed_cores()
+    if backend == "jax":
+        _start_jax(count)
+    else:
+        _start_tensorflow(count, deterministic=deterministic)
+    import keras
+
+    if device == "gpu" and not any("gpu" in name.lower() for name in _device_names()):
+        raise ConfigError(f"runtime.device is gpu, but {keras.backend.backend()} sees none")
+
+
+def _start_jax(threads: int) -> None:
+    flags = os.environ.get("XLA_FLAGS", "")
+    if threads == 1 and "multi_thread_eigen" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+    try:
+        import jax  # noqa: F401
+    except ImportError as exc:
+        raise ConfigError("KERAS_BACKEND is jax, which is not installed",
+                          hint="pip install 'cervseg[jax]'") from exc  # fmt: skip
+
+
+def _start_tensorflow(threads: int, *, deterministic: bool) -> None:
+    with _quiet_import():
+        import tensorflow as tf
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(min(2, threads))
+    except RuntimeError:
+        pass  # TensorFlow is running already: its threads stay
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def _quiet_import() -> Iterator[None]:
+    """Importing TensorFlow writes to descriptor 2 whatever its log level."""
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    sys.stderr.flush()
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
+
+
+def _device_names() -> list[str]:
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return [device.platform for device in jax.devices()]
+    import tensorflow as tf
+
+    return [device.device_type for device in tf.config.list_physical_devices()]
+
+
+def seed_everything(seed: int) -> None:
+    """Seed initialisers and dropout; draws of data take their own generators."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+
+
+def on_jax() -> bool:
+    """Whether Keras runs on JAX."""
+    import keras
+
+    return str(keras.backend.backend()) == "jax"
+
+
+def compiled(
+    model: Tensor, finish: Callable[[Tensor], Tensor]
+) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Compile `finish(model(x))` for inference; later changes of the weights count.
+
+    `jit_compile` stays off: on CPU it is slower, and its result depends on the threads.
+
+    Args:
+        model: A Keras model.
+        finish: From logits to probabilities.
+
+    Returns:
+        A function from uint8 tiles (n, height, width, channels) to float32.
+    """
+    if on_jax():
+        import jax
+
+        def forward(trained: Tensor, fixed: Tensor, x: Tensor) -> Tensor:
+            logits, _ = model.stateless_call(trained, fixed, x.astype("float32"), training=False)
+            return finish(logits)
+
+        compiled_forward = jax.jit(forward)
+
+        def on_arrays(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+            trained = [v.value for v in model.trainable_variables]
+            fixed = [v.value for v in model.non_trainable_variables]
+            return np.asarray(compiled_forward(trained, fixed, tiles), np.float32)
+
+        return on_arrays
+    import tensorflow as tf
+
+    graph = tf.function(
+        lambda x: finish(model(tf.cast(x, "float32"), training=False)), reduce_retracing=False
+    )
+    return lambda tiles: np.asarray(graph(tf.constant(tiles)), np.float32)
+
+
+def settle_queue(model: Tensor, batch: tuple[Tensor, Tensor]) -> None:
+    """On JAX, let `fit` find everything built, else it eats batches of the first epoch."""
+    if on_jax():
+        model.optimizer.build(model.trainable_variables)
+        model.evaluate(*batch, verbose=0)
+
+
+def out_of_memory_errors() -> tuple[type[BaseException], ...]:
+    """The exceptions in which the backend may say that memory ran out."""
+    if on_jax():
+        import jax
+
+        return MemoryError, jax.errors.JaxRuntimeError
+    import tensorflow as tf
+
+    return MemoryError, tf.errors.ResourceExhaustedError
+
+
+def is_out_of_memory(exc: BaseException) -> bool:
+    """Whether an exception of the backend means that memory ran out."""
+    text = f"{type(exc).__name__} {exc}"
+    signs = ("ResourceExhausted", "RESOURCE_EXHAUSTED", "OOM when allocating", "Out of memory")
+    return isinstance(exc, MemoryError) or any(sign in text for sign in signs)
+
+
+def versions() -> dict[str, str]:
+    """Of all that a result depends on."""
+    import cervseg
+
+    found = {"cervseg": cervseg.__version__, "python": platform.python_version()}
+    for name in (
+        "keras",
+        "tensorflow",
+        "jax",
+        "numpy",
+        "scipy",
+        "opencv-python-headless",
+        "pillow",
+    ):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    found["backend"] = os.environ.get("KERAS_BACKEND", "tensorflow")
+    return found
+
+
+def machine() -> dict[str, str | int]:
+    """What ran it: never a host name, which is nobody's business."""
+    return {
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "cores": allowed_cores(),
+        "devices": ", ".join(_device_names()),
+    }

@@ -1,0 +1,1 @@
+"""Scores that cannot flatter: numpy and scipy only."""

@@ -1,0 +1,1 @@
+"""Fit a network: batches, optimiser, epochs, checkpoints."""

@@ -1,0 +1,63 @@
+"""Loss and training metrics of a finished model."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cervseg.arrays import Mask, Tensor
+from cervseg.contract import Contract
+from cervseg.data.tiling import Tiling, cut_tiles
+from cervseg.images.image import Image
+from cervseg.images.preprocess import prepare
+from cervseg.losses import SegmentationLoss
+from cervseg.metrics import make_metrics
+
+
+class Assessor:
+    """Adds up loss and metrics over the tiles of image after image.
+
+    Args:
+        model: With its weights.
+        contract: Of the model.
+        loss: A name in `LOSSES`.
+        metrics: Names in `METRICS`.
+        batch_size: Tiles at once.
+    """
+
+    def __init__(
+        self,
+        model: Tensor,
+        contract: Contract,
+        *,
+        loss: str,
+        metrics: Sequence[str],
+        batch_size: int,
+    ) -> None:
+        self.model = model
+        self.contract = contract
+        self.batch_size = batch_size
+        self.values: dict[str, float] = {}
+        model.compile(
+            loss=SegmentationLoss(loss, contract.activation),
+            metrics=make_metrics(metrics, contract.classes.names, contract.activation),
+        )
+
+    def add(self, image: Image, mask: Mask, scale: tuple[float, float]) -> None:
+        """Add the tiles of an image, cut without overlap; padding is ignored."""
+        contract = self.contract
+        tiling = Tiling(contract.tile_size, 0, (contract.scale,))
+        tiles = list(cut_tiles(image, mask, tiling, file_scale=scale))
+        for i in range(0, len(tiles), self.batch_size):
+            batch = tiles[i : i + self.batch_size]
+            pixels = np.stack(
+                [
+                    prepare(tile.image, contract.preprocess, channels=contract.input_channels)
+                    for tile in batch
+                ]
+            )
+            if contract.color_order == "BGR":
+                pixels = pixels[..., ::-1]
+            logs = self.model.test_on_batch(
+                pixels, np.stack([tile.mask for tile in batch]), return_dict=True
+            )
+            self.values.update({name: float(value) for name, value in logs.items()})

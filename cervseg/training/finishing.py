@@ -1,0 +1,102 @@
+"""From trained weights to a model: best epoch, margin, threshold."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cervseg.arrays import Tensor
+from cervseg.classes import IGNORE
+from cervseg.contract import Contract, Predictor
+from cervseg.data.labelled import Labelled, labelled_sources, read_labelled
+from cervseg.data.manifest import Dataset
+from cervseg.engines.keras import KerasPredictor
+from cervseg.inference.checks import measure_margin
+from cervseg.inference.prediction import plan_tiles, predict_tiled
+from cervseg.models.folder import load_weights, save_model
+from cervseg.reports import SILENT, Progress, track
+from cervseg.runs import Run
+from cervseg.scoring.calibration import best_threshold
+
+log = logging.getLogger("cervseg")
+
+MOST_MARGIN_FIELDS = 3
+"""Validation fields on which the margin is measured."""
+
+
+def finish(
+    run: Run, model: Tensor, contract: Contract, *, dataset: Dataset, progress: Progress = SILENT
+) -> Contract:
+    """Take the best epoch's weights, measure margin and threshold, write the model.
+
+    Both are measured on validation fields, as a whole and stitched; without any, the margin is
+    the receptive field's radius and the threshold one half.
+
+    Returns:
+        The contract as written.
+    """
+    load_weights(model, run.best)
+    predict = KerasPredictor(model, contract)
+    fields = labelled_sources(dataset, dataset.sources_of("valid"))
+    contract = _with_margin(contract, predict, fields, dataset=dataset)
+    if contract.activation == "sigmoid" and fields:
+        contract = _with_thresholds(contract, predict, fields, dataset=dataset, progress=progress)
+    contract = replace(contract, created=datetime.now(UTC).isoformat(timespec="seconds"))
+    save_model(run.model, model, contract)
+    return contract
+
+
+def _with_margin(
+    contract: Contract, predict: Predictor, fields: Sequence[Labelled], *, dataset: Dataset
+) -> Contract:
+    radius = contract.receptive_field
+    if radius is None:
+        return replace(contract, margin=None)
+    plan = plan_tiles(contract)
+    views = [
+        plan.view(read_labelled(item, dataset.classes).image, item.scale)
+        for item in fields[:MOST_MARGIN_FIELDS]
+    ]
+    check = measure_margin(
+        views, predict, tile_size=contract.tile_size, align=contract.align, radius=radius
+    )
+    if check is None:
+        return replace(contract, margin=radius)
+    log.info(
+        "margin %d of a receptive field of %d: tiled and whole differ by at most %.4f "
+        "on %d validation tiles",
+        check.margin, radius, check.difference, check.windows,
+    )  # fmt: skip
+    return replace(contract, margin=check.margin)
+
+
+def _with_thresholds(
+    contract: Contract,
+    predict: Predictor,
+    fields: Sequence[Labelled],
+    *,
+    dataset: Dataset,
+    progress: Progress,
+) -> Contract:
+    plan = plan_tiles(contract)
+    thresholds = []
+    for channel, name in enumerate(contract.classes.names):
+
+        def pairs(
+            channel: int = channel,
+        ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.float32]]]:
+            items = track(fields, "validation fields", total=len(fields), progress=progress)
+            for item in items:
+                image, mask, _ = read_labelled(item, dataset.classes)
+                answer = predict_tiled(image, predict, plan, file_scale=item.scale)
+                known = mask != IGNORE
+                yield (mask == channel + 1)[known], answer[..., channel][known]
+
+        threshold, dice = best_threshold(pairs())
+        log.info("threshold %.3f for %s: Dice %.3f on %d validation fields",
+                 threshold, name, dice, len(fields))  # fmt: skip
+        thresholds.append(threshold)
+    return replace(contract, threshold=tuple(thresholds))

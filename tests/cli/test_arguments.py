@@ -1,0 +1,198 @@
+"""What is typed arrives at the command."""
+
+import ast
+import io
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import cervseg.commands
+from cervseg.cli.app import main
+
+COMMON = {"overwrite": False, "resume": False}
+
+
+def test_dataset_tile_gets_the_resolved_config(fake, config):
+    assert main(["dataset-tile", config, "--set", "data.scale=0.5", "--overwrite"]) == 0
+
+    [(name, given, keywords)] = fake.calls
+    assert name == "dataset_tile"
+    assert given.data.scale == 0.5
+    assert keywords == {"overwrite": True, "resume": False, "config_path": Path(config)}
+
+
+def test_train_gets_the_resolved_config(fake, config):
+    assert main(["train", "--resume", config]) == 0
+
+    [(name, given, keywords)] = fake.calls
+    assert name == "train"
+    assert given.train.epochs == 3
+    assert keywords == {"overwrite": False, "resume": True, "config_path": Path(config)}
+
+
+def test_of_several_set_options_each_counts(fake, config):
+    main(["train", config, "--set", "train.epochs=7", "--set", "model.base_filters=4"])
+
+    [(_, given, _)] = fake.calls
+    assert (given.train.epochs, given.model.base_filters) == (7, 4)
+
+
+def test_evaluate_has_defaults(fake, config):
+    assert main(["evaluate", config]) == 0
+
+    [(_, _, keywords)] = fake.calls
+    assert keywords == COMMON | {
+        "model": (),
+        "output": None,
+        "split": "test",
+        "images": None,
+        "masks": None,
+        "predictions": None,
+        "whole": False,
+        "stretch": False,
+        "config_path": Path(config),
+    }
+
+
+def test_evaluate_passes_all_on(fake, config):
+    words = "--model m --model n --output o --split valid --images i --masks k --predictions p"
+
+    assert main(["evaluate", config, *words.split(), "--whole", "--stretch"]) == 0
+
+    [(_, _, keywords)] = fake.calls
+    assert keywords == COMMON | {
+        "model": (Path("m"), Path("n")),
+        "output": Path("o"),
+        "split": "valid",
+        "images": Path("i"),
+        "masks": Path("k"),
+        "predictions": Path("p"),
+        "whole": True,
+        "stretch": True,
+        "config_path": Path(config),
+    }
+
+
+@pytest.mark.parametrize("source", ["--model", "--predictions"])
+def test_evaluate_needs_no_config_for_labelled_folders(fake, source):
+    assert main(["evaluate", source, "m", "--images", "i", "--masks", "k"]) == 0
+
+    [(_, given, keywords)] = fake.calls
+    assert given.train.epochs == 100  # all defaults
+    assert keywords["config_path"] is None
+
+
+@pytest.mark.parametrize(("command", "name"), [("infer", "infer"), ("tiled-infer", "tiled_infer")])
+def test_inference_takes_the_first_argument_for_the_config(fake, config, *, command, name):
+    assert main([command, config, "a.png", "b", "--model", "m", "--output", "o"]) == 0
+
+    [(called, given, keywords)] = fake.calls
+    assert called == name
+    assert given.train.epochs == 3
+    assert keywords == COMMON | {
+        "images": (Path("a.png"), Path("b")),
+        "model": (Path("m"),),
+        "output": Path("o"),
+        "config_path": Path(config),
+    }
+
+
+@pytest.mark.parametrize("command", ["infer", "tiled-infer"])
+def test_inference_takes_a_first_argument_that_is_no_yaml_for_an_image(fake, command):
+    assert main([command, "--model", "m", "a.png", "b.png"]) == 0
+
+    [(_, given, keywords)] = fake.calls
+    assert given is None
+    assert keywords["images"] == (Path("a.png"), Path("b.png"))
+    assert keywords["config_path"] is None
+
+
+@pytest.mark.parametrize("ending", [".yml", ".YAML"])
+def test_a_config_may_end_in_any_spelling_of_yaml(fake, tmp_path, ending):
+    path = tmp_path / f"c{ending}"
+    path.write_text("")
+
+    main(["infer", str(path)])
+
+    [(_, _, keywords)] = fake.calls
+    assert (keywords["config_path"], keywords["images"]) == (path, ())
+
+
+def test_set_counts_without_a_config_too(fake):
+    main(["tiled-infer", "a.png", "--set", "tiled_infer.batch_size=2"])
+
+    [(_, given, _)] = fake.calls
+    assert given.tiled_infer.batch_size == 2
+
+
+def pipe(monkeypatch, content):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+
+def test_a_dash_takes_paths_from_stdin(fake, monkeypatch):
+    pipe(monkeypatch, b"x y.png\r\n\n/z.png")
+
+    assert main(["tiled-infer", "a.png", "-", "b.png", "--model", "m"]) == 0
+
+    [(_, _, keywords)] = fake.calls
+    assert [str(path) for path in keywords["images"]] == ["a.png", "x y.png", "/z.png", "b.png"]
+
+
+def test_a_path_from_stdin_need_not_be_utf_8(fake, monkeypatch):
+    pipe(monkeypatch, b"\xff.png\n")
+
+    main(["tiled-infer", "-", "--model", "m"])
+
+    [(_, _, keywords)] = fake.calls
+    assert os.fsencode(keywords["images"][0]) == b"\xff.png"
+
+
+HINT = "hint: find IMAGES -name '*.png' | cervseg tiled-infer --model RUN -\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n"])
+def test_an_empty_stdin_is_wrong_usage(fake, monkeypatch, *, capsys, content):
+    pipe(monkeypatch, content)
+
+    assert main(["tiled-infer", "-", "--model", "m"]) == 2
+
+    assert capsys.readouterr().err == (
+        "error: '-' reads paths from stdin, but stdin is empty\n" + HINT
+    )
+    assert not fake.calls
+
+
+def test_a_missing_stdin_is_wrong_usage(fake, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", None)
+
+    assert main(["infer", "-", "--model", "m"]) == 2
+
+    assert capsys.readouterr().err == (
+        "error: '-' reads paths from stdin, but nothing is piped in\n" + HINT
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [
+        ("dataset-tile", "dataset_tile"),
+        ("train", "train"),
+        ("evaluate", "evaluate"),
+        ("infer", "infer"),
+        ("tiled-infer", "infer"),
+    ],
+)
+def test_a_command_takes_all_that_the_command_line_passes(fake, config, *, command, module):
+    main([command, config])
+
+    [(name, _, keywords)] = fake.calls
+    # Read, not imported: some import Keras.
+    source = Path(cervseg.commands.__path__[0], f"{module}.py").read_text()
+    functions = {
+        node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)
+    }
+    arguments = functions[name].args
+    known = {argument.arg for argument in (*arguments.args, *arguments.kwonlyargs)}
+    assert {*keywords, "progress"} <= known

@@ -1,0 +1,297 @@
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cervseg.commands.config import config_schema, show_config, starter_config
+from cervseg.config.loader import load_config
+from cervseg.errors import ConfigError, DataError
+
+RED, GREEN, BLACK, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 0), (255, 255, 255)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_images(folder, names=("a.png",), *, width=402, height=301):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        Image.new("RGB", (width, height), "pink").save(folder / name)
+    return folder
+
+
+def write_mask(folder, values, *, name="a.png", mode=None, **options):
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros((60, 80, *np.shape(values[0])), np.uint8)
+    for i, value in enumerate(values):
+        pixels[10 * i : 10 * i + 10] = value
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(folder / name, **options)
+    return folder
+
+
+def loaded(folder, text):
+    """The config that a text says, and its keys that are no defaults."""
+    path = folder / "started.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path).config
+
+
+# --- show
+
+
+def test_show_lists_each_value_with_where_it_came_from(folder):
+    path = folder / "x.yaml"
+    path.write_text("train:\n  metrics: [dice, iou]\n  output: 'a, b'\n")
+
+    report = show_config(path, ["train.epochs=3"])
+
+    told = {row["key"]: (row["value"], row["origin"]) for row in report.results}
+    assert told["train.metrics"] == (["dice", "iou"], f"{path}:2")
+    assert told["train.epochs"] == (3, "--set")
+    assert told["data.classes.cell"] == ("#00ff00", "default")
+    assert json.loads(json.dumps(report.results)) == list(report.results)
+    rows = {row[0]: row[1:] for row in report.tables[0].rows}
+    assert rows["train.metrics"] == ("[dice, iou]", f"{path}:2")
+    assert rows["train.output"] == ("'a, b'", f"{path}:3")
+    assert rows["train.clip_norm"] == ("null", "default")
+    assert report.tables[0].title == str(path)
+    assert report.exit_code == 0
+
+
+def test_show_without_a_file_shows_the_defaults():
+    report = show_config(None)
+
+    assert report.tables[0].title == "all defaults"
+    assert {row["origin"] for row in report.results} == {"default"}
+
+
+def test_show_refuses_a_wrong_config():
+    with pytest.raises(ConfigError, match="unknown key 'train.epoch'"):
+        show_config(None, ["train.epoch=3"])
+
+
+# --- schema
+
+
+def test_the_schema_tells_editors_types_choices_bounds_and_meaning():
+    schema = json.loads(config_schema())
+    train = schema["$defs"]["TrainConfig"]
+
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["additionalProperties"] is False and train["additionalProperties"] is False
+    assert train["properties"]["epochs"] == {
+        "default": 100,
+        "description": "at most",
+        "minimum": 1,
+        "title": "Epochs",
+        "type": "integer",
+    }
+    assert "bce_dice" in train["properties"]["loss"]["enum"]
+    assert train["description"] == "Output, loss, optimiser, schedule, stopping, sampling."
+
+
+def test_the_schema_lets_editors_accept_short_forms():
+    definitions = json.loads(config_schema())["$defs"]
+
+    source = definitions["DataConfig"]["properties"]["source"]["anyOf"]
+    assert {"$ref": "#/$defs/Source"} in source
+    model = definitions["InferConfig"]["properties"]["model"]["anyOf"]
+    assert [choice["type"] for choice in model] == ["string", "array"]
+
+
+def test_the_schema_is_the_same_text_each_time_and_repeats_no_section():
+    text = config_schema()
+
+    assert text == config_schema()
+    assert "default" not in json.loads(text)["properties"]["train"]
+
+
+# --- init
+
+
+def test_a_starter_is_a_commented_config_that_loads(folder):
+    images = write_images(folder / "smears" / "images", ["s1_01.png", "s1_02.png", "s2_01.png"])
+    masks = write_mask(folder / "smears" / "masks", [BLACK, GREEN], name="s1_01.png")
+
+    text = starter_config(images, masks)
+
+    config = loaded(folder, text)
+    assert config.data.source[0].images == images
+    assert config.data.source[0].masks == masks
+    assert str(config.data.output) == "datasets/smears"
+    assert str(config.train.output) == "runs/smears"
+    assert text.startswith("# smears: 3 images; next: cervseg dataset-tile smears.yaml\n")
+    assert "  # group_pattern: '^(.+?)[-_]'" in text
+    settings = [line for line in text.splitlines() if re.search(r": \S", line)][1:]
+    assert len(settings) in range(10, 14)
+    assert all("  # " in line for line in settings)
+
+
+def test_a_starter_without_masks_takes_those_beside_or_says_where_they_go(folder):
+    images = write_images(folder / "x" / "images")
+
+    before = starter_config(images)
+    write_mask(folder / "x" / "masks", [0, 2])
+    after = starter_config(images)
+
+    assert f"masks: {folder}/x/masks  # put your masks there" in before
+    assert f"masks: {folder}/x/masks  # paired with the images by stem" in after
+    assert loaded(folder, before).data.masks.read == "threshold"
+    assert loaded(folder, after).data.masks.read == "index"
+
+
+@pytest.mark.parametrize(
+    ("size", "expected", "tiles"),
+    [
+        ((2048, 1536), (0.25, 256), "6 tiles"),
+        ((1024, 768), (0.5, 256), "6 tiles"),
+        ((1600, 1200), (0.25, 256), "4 tiles"),
+        ((640, 480), (1, 320), "6 tiles"),
+        ((300, 300), (1, 256), "4 tiles"),
+        ((128, 128), (1, 128), "1 tile"),
+        ((250, 150), (1, 144), "4 tiles"),
+        ((10, 9), (1, 16), "1 tile"),
+    ],
+)
+def test_scale_and_tile_size_make_few_tiles_of_a_field(size, expected, tiles):
+    images = write_images(Path("images"), width=size[0], height=size[1])
+
+    text = starter_config(images)
+
+    data = loaded(Path(), text).data
+    assert (data.scale, data.tile_size) == expected
+    assert data.overlap == data.tile_size // 4
+    assert f"# a field of {size[0]} x {size[1]} becomes {tiles}\n" in text
+
+
+def test_most_images_decide_not_the_odd_one_out(folder):
+    write_images(folder / "images", ["a.png", "b.png", "c.png"], width=300, height=300)
+    write_images(folder / "images", ["d.png"], width=1200, height=1200)
+
+    data = loaded(folder, starter_config(folder / "images")).data
+    assert (data.scale, data.tile_size) == (1, 256)
+
+
+def test_twenty_images_spread_over_the_folder_are_looked_at(folder):
+    images = write_images(folder / "images", [f"{i:02}.png" for i in range(41)])
+    (images / "01.png").write_bytes(b"broken")
+
+    text = starter_config(images)
+    assert text.startswith(f"# {folder.name}: 41 images;")
+
+    (images / "03.png").write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"03\.png: can't be decoded"):
+        starter_config(images)
+
+
+TWO = {"class_1": "#00ff00", "class_2": "#4a00ff"}
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "expected"),
+    [
+        ([0, 255], {}, ("threshold", {"cell": "#00ff00"})),
+        ([0, 1], {}, ("index", {"cell": "#00ff00"})),
+        ([0, 2, 255], {}, ("index", TWO)),
+        ([0, 40, 200], {}, ("threshold", {"cell": "#00ff00"})),
+        ([0, 255], {"mode": "1"}, ("threshold", {"cell": "#00ff00"})),
+        ([0], {}, ("threshold", {"cell": "#00ff00"})),
+        ([BLACK, WHITE], {}, ("threshold", {"cell": "#00ff00"})),
+        ([BLACK, RED], {}, ("threshold", {"cell": "#ff0000"})),
+        ([BLACK, GREEN], {"name": "a.jpg", "quality": 60}, ("threshold", {"cell": "#00ff00"})),
+        ([BLACK, (0, 90, 0), RED], {}, ("colour", {"class_1": "#ff0000", "class_2": "#005a00"})),
+        (
+            [BLACK, GREEN, RED],
+            {"name": "a.jpg", "quality": 60, "subsampling": 0},
+            ("colour", {"class_1": "#ff0000", "class_2": "#00ff00"}),
+        ),
+    ],
+)
+def test_the_masks_decide_how_they_are_read(values, options, expected):
+    images = write_images(Path("images"))
+    masks = write_mask(Path("masks"), values, **options)
+
+    data = loaded(Path(), starter_config(images, masks)).data
+
+    assert (data.masks.read, data.classes) == expected
+
+
+def test_grey_and_coloured_masks_together_are_no_indices(folder):
+    images = write_images(folder / "images")
+    write_mask(folder / "masks", [0, 1])
+    masks = write_mask(folder / "masks", [BLACK, RED], name="b.png")
+
+    assert loaded(folder, starter_config(images, masks)).data.masks.read == "threshold"
+
+
+def test_a_few_stray_pixels_are_no_class(folder):
+    images = write_images(folder / "images")
+    masks = write_mask(folder / "masks", [GREEN] * 5 + [BLACK])
+    pixels = np.asarray(Image.open(masks / "a.png")).copy()
+    pixels[0, :7] = RED
+    Image.fromarray(pixels).save(masks / "a.png")
+
+    assert loaded(folder, starter_config(images, masks)).data.classes == {"cell": "#00ff00"}
+
+
+def test_thirty_classes_have_thirty_colours(folder):
+    images = write_images(folder / "images")
+    masks = write_mask(folder / "masks", [0, 30])
+
+    assert len(loaded(folder, starter_config(images, masks)).data.classes) == 30
+
+
+@pytest.mark.parametrize(
+    ("names", "proposal"),
+    [
+        (["149-12-1", "149-12-2", "150-3-1"], r"^(\d+)-"),
+        (["1001_0x1", "1001_1x1", "1002_0x1"], r"^(.+)_\d+x\d+$"),
+        (["a_1_1", "a_1_2", "a_2_1"], r"^(.+)[-_]\d+$"),
+        (["Metaplastic_254", "Metaplastic_255"], "^(slide[0-9]+)"),
+    ],
+)
+def test_groups_are_proposed_from_the_names_but_not_decided(folder, names, proposal):
+    images = write_images(folder / "images", [f"{name}.png" for name in names])
+
+    text = starter_config(images)
+
+    assert f"  # group_pattern: '{proposal}'" in text
+    assert loaded(folder, text).data.group_pattern is None
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("Herlev, severe/train/images", "Herlev-severe"),
+        ("(smears)", "smears"),
+        ("größe #2/images", "gr-e-2"),
+    ],
+)
+def test_outputs_are_named_after_the_folder(folder, path, name):
+    images = write_images(folder / path)
+
+    config = loaded(folder, starter_config(images))
+
+    assert str(config.data.output) == f"datasets/{name}"
+    assert config.data.source[0].images == images
+
+
+def test_folders_without_images_are_refused(folder):
+    images = write_images(folder / "images")
+    (folder / "empty").mkdir()
+
+    with pytest.raises(DataError, match=r"/empty: no images$") as caught:
+        starter_config(folder / "empty")
+    assert caught.value.hint == "png, jpg, tif, bmp and webp are read"
+    with pytest.raises(DataError, match=r"/empty: no masks$") as caught:
+        starter_config(images, folder / "empty")
+    assert caught.value.hint == "leave MASKS out if there are none yet"
+    with pytest.raises(DataError, match=r"/nowhere: no such folder$"):
+        starter_config(folder / "nowhere")
