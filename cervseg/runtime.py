@@ -83,7 +83,7 @@ def start(*, device: str = "auto", threads: int | None = None, deterministic: bo
         _start_tensorflow(count, deterministic=deterministic)
     import keras
 
-    if device == "gpu" and not any("gpu" in name.lower() for name in _device_names()):
+    if device == "gpu" and on_cpu():
         raise ConfigError(f"runtime.device is gpu, but {keras.backend.backend()} sees none")
 
 
@@ -137,6 +137,11 @@ def _device_names() -> list[str]:
     import tensorflow as tf
 
     return [device.device_type for device in tf.config.list_physical_devices()]
+
+
+def on_cpu() -> bool:
+    """Whether there is no GPU to compute on."""
+    return not any("gpu" in name.lower() or "cuda" in name.lower() for name in _device_names())
 
 
 def seed_everything(seed: int) -> None:

@@ -46,10 +46,10 @@ _TYPES = {
     "string": "text",
 }
 _BOUNDS = {
-    "minimum": "from {:g}",
-    "exclusiveMinimum": "above {:g}",
-    "maximum": "to {:g}",
-    "exclusiveMaximum": "below {:g}",
+    "minimum": "from {}",
+    "exclusiveMinimum": "above {}",
+    "maximum": "to {}",
+    "exclusiveMaximum": "below {}",
 }
 
 
@@ -129,7 +129,7 @@ def _values(schema: JsonSchemaValue) -> Iterator[str]:
 def _list(schema: JsonSchemaValue) -> str:
     if "prefixItems" in schema:
         return f"[{', '.join(' or '.join(_values(item)) for item in schema['prefixItems'])}]"
-    return f"list of {' or '.join(_values(schema['items']))}"
+    return f"list: {' or '.join(_values(schema['items']))}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

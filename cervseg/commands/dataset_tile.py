@@ -28,7 +28,7 @@ from cervseg.files import (
     set_aside,
 )
 from cervseg.images.image import whole
-from cervseg.images.masks import write_mask
+from cervseg.images.masks import Reading, write_mask
 from cervseg.images.overlays import write_picture
 from cervseg.images.sheets import contact_sheet, paint_mask
 from cervseg.reports import JSON, SILENT, Progress, Report, Table, track
@@ -78,10 +78,11 @@ def dataset_tile(
     partial = data.output.with_name(f"{data.output.name}.partial")
     with claim(partial, resume=True):
         _empty(partial)
-        cuts = _cut_all(chosen, data, folder=partial, progress=progress)
+        seed = config.runtime.seed
+        cuts = _cut_all(chosen, data, folder=partial, seed=seed, progress=progress)
         refuse_leaks([cut.source for cut in cuts])
         tiles = [row for cut in cuts for row in cut.tiles]
-        _write(partial, data, cuts=cuts, seed=config.runtime.seed)
+        _write(partial, data, cuts=cuts, seed=seed)
         _write_samples(partial, tiles, data=data)
     if is_occupied(data.output):
         set_aside(data.output)
@@ -114,15 +115,29 @@ def _empty(partial: Path) -> None:
             child.unlink()
 
 
+def mask_reading(data: DataConfig) -> Reading:
+    """How masks are read: as the config says, and tiles of ours beside a `dataset.json` as indices."""
+    first = data.source[0]
+    ours = first.kind == "tiles" and any(
+        (folder / "dataset.json").is_file() for folder in first.images.parents
+    )
+    return "index" if ours and data.masks.read == "auto" else data.mask_reading()
+
+
 def _cut_all(
-    chosen: Sequence[tuple[Field, Split]], data: DataConfig, *, folder: Path, progress: Progress
+    chosen: Sequence[tuple[Field, Split]],
+    data: DataConfig,
+    *,
+    folder: Path,
+    seed: int,
+    progress: Progress,
 ) -> list[_Cut]:
     cuts: list[_Cut] = []
     problems: list[str] = []
     fields = track(chosen, "cutting fields", total=len(chosen), progress=progress)
     for number, (field, split) in enumerate(fields):
         try:
-            cuts.append(_cut(field, split, data=data, folder=folder, number=number))
+            cuts.append(_cut(field, split, data=data, folder=folder, seed=seed, number=number))
         except DataError as exc:
             problems.append(str(exc) + (f" ({exc.hint})" if exc.hint else ""))
     if problems:
@@ -132,8 +147,10 @@ def _cut_all(
     return cuts
 
 
-def _cut(field: Field, split: Split, *, data: DataConfig, folder: Path, number: int) -> _Cut:
-    classes, reading = data.class_table(), data.mask_reading()
+def _cut(
+    field: Field, split: Split, *, data: DataConfig, folder: Path, seed: int, number: int
+) -> _Cut:
+    classes, reading = data.class_table(), mask_reading(data)
     item = Labelled(field.name, field.image, field.mask, reading, field.scale)
     image, mask, changed = read_labelled(item, classes)
     pixels = image.read(whole(image))
@@ -167,7 +184,7 @@ def _cut(field: Field, split: Split, *, data: DataConfig, folder: Path, number: 
         (data.scale, *(data.extra_scales if in_training else ())),
         reduced=data.include_reduced and in_training,
     )
-    rng = np.random.default_rng((0, number))
+    rng = np.random.default_rng((seed, number))
     rows, dropped, padding = [], 0, []
     for tile in cut_tiles(image, mask, tiling, file_scale=field.scale):
         share = foreground_share(tile.mask)
@@ -224,7 +241,7 @@ def _write_tile(folder: Path, tile: Tile, *, source: SourceRow, palette: list[in
 
 def _write(folder: Path, data: DataConfig, *, cuts: Sequence[_Cut], seed: int) -> None:
     cut_here = data.source[0].kind == "folders"
-    reading = data.mask_reading()
+    reading = mask_reading(data)
     document = {
         **describe(
             data.class_table(),
@@ -247,7 +264,7 @@ def _write(folder: Path, data: DataConfig, *, cuts: Sequence[_Cut], seed: int) -
 def _write_samples(folder: Path, tiles: Sequence[TileRow], *, data: DataConfig) -> None:
     """A sheet of images over masks, those with foreground first."""
     classes = data.class_table()
-    reading = "index" if data.source[0].kind == "folders" else data.mask_reading()
+    reading = "index" if data.source[0].kind == "folders" else mask_reading(data)
     rich = sorted(tiles, key=lambda row: row.foreground == 0)
     picked = rich[:: max(1, len(rich) // SAMPLES)][:SAMPLES]
     images, masks = [], []

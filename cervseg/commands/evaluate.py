@@ -1,7 +1,7 @@
 """`cervseg evaluate`: a model and labelled images to scores."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -135,7 +135,9 @@ def evaluate(
         except KeyboardInterrupt as exc:
             hint = resuming("evaluate", config_path)
             raise Interrupted("interrupted; no score is written", hint=hint) from exc
-        return _write(config, task, folder, scored=scored, heading=heading, losses=losses)
+        report = _write(config, task, folder, scored=scored, heading=heading, losses=losses)
+    where = config_path or " ".join(f"--model {path}" for path in paths)
+    return replace(report, next_command=f"cervseg tiled-infer {where} IMAGES" if paths else None)
 
 
 def _mode(*, predictions: Path | None, whole: bool, stretch: bool) -> Mode:

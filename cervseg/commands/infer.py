@@ -193,6 +193,8 @@ def _run(
         failures=tuple(done.failures),
         notices=notices,
         tables=(_table(done.rows),),
+        next_command=f"cervseg evaluate --predictions {output.folder / 'masks'} "
+        "--images DIR --masks DIR",
     )
 
 

@@ -183,7 +183,8 @@ def _demand(group: Sequence[ErrorDetails]) -> str:
         ctx = error.get("ctx", {})
         if error["type"] in _BOUNDS:
             words, key = _BOUNDS[error["type"]]
-            return f"be {words} {ctx[key]:g}"
+            bound = int(ctx[key]) if float(ctx[key]).is_integer() else ctx[key]
+            return f"be {words} {bound}"
         if error["type"] in ("too_short", "too_long"):
             words, key = {"too_short": ("least", "min_length"), "too_long": ("most", "max_length")}[
                 error["type"]

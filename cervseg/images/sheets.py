@@ -23,21 +23,24 @@ def contact_sheet(
         captions: Over each column.
         side: Of the square, pixels.
     """
+    small = [[None if p is None else thumbnail(p, side) for p in row] for row in rows]
+    present = [p for row in small for p in row if p is not None]
+    height = max((p.shape[0] for p in present), default=side)
     columns = max((len(row) for row in rows), default=0)
     top = GAP + (CAPTION if captions else 0)
-    size = (GAP + columns * (side + GAP), top + len(rows) * (side + GAP))
+    size = (GAP + columns * (side + GAP), top + len(rows) * (height + GAP))
     sheet = Pillow.new("RGB", size, (255, 255, 255))
     draw = ImageDraw.Draw(sheet)
     for column, text in enumerate(captions):
         place = (GAP + column * (side + GAP), GAP // 2)
         draw.text(place, text, fill=(40, 40, 40), font=ImageFont.load_default(13))
-    for i, row in enumerate(rows):
+    for i, row in enumerate(small):
         for j, picture in enumerate(row):
             if picture is None:
                 continue
-            small = Pillow.fromarray(thumbnail(picture, side))
-            left = GAP + j * (side + GAP) + (side - small.width) // 2
-            sheet.paste(small, (left, top + i * (side + GAP) + (side - small.height) // 2))
+            left = GAP + j * (side + GAP) + (side - picture.shape[1]) // 2
+            upper = top + i * (height + GAP) + (height - picture.shape[0]) // 2
+            sheet.paste(Pillow.fromarray(picture), (left, upper))
     return np.asarray(sheet)
 
 

@@ -83,7 +83,7 @@ def plan_tiles(
     notices = []
     if contract.margin is None:
         notices.append("the model sees the whole tile: tiled and whole answers differ")
-    elif margin < contract.margin and overlap:
+    elif margin < contract.margin:
         notices.append(
             f"overlap {overlap} is under twice the margin {contract.margin}: "
             f"{margin} is used, and tiles may differ a little from the whole"

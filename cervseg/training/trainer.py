@@ -122,6 +122,7 @@ def fit(
         loss=SegmentationLoss(setup.train.loss, contract.activation),
         metrics=make_metrics(setup.train.metrics, contract.classes.names, contract.activation),
     )
+    _check_memory(model, setup)
     state = (load_state(setup.run.state, model) if resume else None) or State()
     if state.ended == "stop" and not setup.run.stop.exists():
         state.ended = None
@@ -217,8 +218,15 @@ def _run_epochs(
                     raise side.failure
 
 
+def _check_memory(model: Tensor, setup: Setup) -> None:
+    """Refuse what the kernel would kill without a word: a step over twice what is free."""
+    size, batch = setup.dataset.tile_size, setup.train.batch_size
+    if runtime.on_cpu() and training_bytes(model, batch, size) > 2 * runtime.available_memory():
+        raise _out_of_memory(model, setup)
+
+
 def _out_of_memory(model: Tensor, setup: Setup) -> BudgetError:
-    """Tell which batch would fit into what is free once this one is given back."""
+    """Tell which batch would fit into what is free."""
     size, batch = setup.dataset.tile_size, setup.train.batch_size
     free = runtime.available_memory()
     fits = max((n for n in range(1, batch) if training_bytes(model, n, size) < free), default=0)

@@ -210,6 +210,14 @@ WRONG = {
     "train.epochs=0": ("'train.epochs' must be at least 1, not 0", None),
     "train.epochs.x=0": ("'train.epochs' must be a whole number, not a mapping", None),
     "data.keep_empty=2": ("'data.keep_empty' must be at most 1, not 2", None),
+    "runtime.seed=2147483648": (
+        "'runtime.seed' must be below 2147483648, not 2147483648",
+        None,
+    ),
+    "train.augmentation.scale=[0.1, 1]": (
+        "'train.augmentation.scale.0' must be above 0.1, not 0.1",
+        None,
+    ),
     "data.scale=0": ("'data.scale' must be above 0, not 0", None),
     "model.dropout_rate=1": ("'model.dropout_rate' must be below 1, not 1", None),
     "train.clip_norm=.inf": ("'train.clip_norm' must be a finite number, not inf", None),

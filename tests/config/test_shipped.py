@@ -1,12 +1,14 @@
 """Every file in `configs/` loads, and says what a reader needs."""
 
+import itertools
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from cervseg.commands.config import config_schema
-from cervseg.config.loader import load_config
+from cervseg.config.loader import dump_config, load_config
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs"
 SHIPPED = sorted(FOLDER.glob("*.yaml"))
@@ -21,16 +23,24 @@ def test_it_loads(path):
     load_config(path)
 
 
+def test_it_survives_being_dumped_into_a_run_folder(path, tmp_path):
+    config = load_config(path).config
+    copy = tmp_path / "config.yaml"
+    copy.write_text(dump_config(config), encoding="utf-8")
+
+    assert load_config(copy).config == config
+
+
 def test_it_names_the_schema_in_its_first_line(path):
     assert path.read_text().splitlines()[0] == "# yaml-language-server: $schema=schema.json"
 
 
 def test_its_header_says_what_command_time_memory_and_score(path):
     lines = path.read_text().splitlines()
-    header = [line for line in lines[: lines.index("")] if line.startswith("#")]
+    header = "\n".join(itertools.takewhile(lambda line: line.startswith("#"), lines))
 
     for word in ("command", "time", "memory", "score"):
-        assert any(line.startswith(f"# {word}  ") for line in header), word
+        assert re.search(rf"^# +{word}\b", header, re.MULTILINE), word
 
 
 def test_data_is_looked_for_where_the_environment_says(path, monkeypatch):
