@@ -2,6 +2,7 @@
 
 import errno
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -120,6 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _perform(job, told)
     except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - every error ends here
         error, exit_code = _explain(exc, words)
+        if isinstance(error, Interrupted) and command and not command.startswith("config"):
+            error.hint = f"go on with: {_resuming(words)}"
         if exit_code == BUG or (talk.debug and not isinstance(exc, typer.TyperException)):
             show_traceback(exc)
         report_error(error)
@@ -204,6 +207,12 @@ def _explain(exc: BaseException, words: Sequence[str]) -> tuple[CervsegError, in
             hint = "please report it, with the lines above"
             return CervsegError(f"this is a bug of cervseg: {described}", hint=hint), BUG
     return error, error.exit_code
+
+
+def _resuming(words: Sequence[str]) -> str:
+    """The command line that goes on from here."""
+    kept = [word for word in words if word not in ("--overwrite", "--resume")]
+    return shlex.join(["cervseg", *kept, "--resume"])
 
 
 def _was_terminated(exc: BaseException | None) -> bool:

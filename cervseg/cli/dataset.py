@@ -1,6 +1,6 @@
 """`cervseg dataset-tile`."""
 
-from cervseg.cli.job import Job, Talk, load, refuse_both
+from cervseg.cli.job import Job, Talk, load, refuse_both, words_of
 from cervseg.cli.options import ConfigFile, Debug, Json, Overrides, Overwrite, Quiet, Resume
 from cervseg.reports import Progress, Report
 
@@ -31,7 +31,7 @@ def dataset_tile(
             overwrite=overwrite,
             resume=resume,
             progress=progress,
-            config_path=config,
+            config_words=words_of(config, overrides),
         )
 
     return Job("dataset-tile", work, Talk(json=json, quiet=quiet, debug=debug))

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cervseg.cli.job import Job, Talk, load, refuse_both
+from cervseg.cli.job import Job, Talk, load, refuse_both, words_of
 from cervseg.cli.options import (
     NO_VALUE,
     Debug,
@@ -87,7 +87,8 @@ def evaluate(
         from cervseg.commands.evaluate import evaluate
 
         return evaluate(
-            load(config, overrides), config_path=config, model=tuple(model or ()), output=output,
+            load(config, overrides), config_words=words_of(config, overrides),
+            model=tuple(model or ()), output=output,
             split=split, images=images, masks=masks, predictions=predictions,
             whole=whole, stretch=stretch, overwrite=overwrite, resume=resume, progress=progress,
         )  # fmt: skip

@@ -1,5 +1,6 @@
 """What the command line asks for: parsed completely before anything runs."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,13 @@ def refuse_both(overwrite: bool, resume: bool) -> None:
             "--overwrite and --resume exclude each other",
             hint="--resume goes on in the old output, --overwrite puts it aside",
         )
+
+
+def words_of(path: Path | None, overrides: Sequence[str] | None) -> str | None:
+    """How this config is named on a command line: the file and its `--set` values, quoted."""
+    if path is None:
+        return None
+    return shlex.join([str(path), *(w for text in overrides or () for w in ("--set", text))])
 
 
 def load(path: Path | None, overrides: Sequence[str] | None) -> "Config":

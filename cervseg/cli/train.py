@@ -1,6 +1,6 @@
 """`cervseg train`."""
 
-from cervseg.cli.job import Job, Talk, load, refuse_both
+from cervseg.cli.job import Job, Talk, load, refuse_both, words_of
 from cervseg.cli.options import ConfigFile, Debug, Json, Overrides, Overwrite, Quiet, Resume
 from cervseg.reports import Progress, Report
 
@@ -35,7 +35,7 @@ def train(
             overwrite=overwrite,
             resume=resume,
             progress=progress,
-            config_path=config,
+            config_words=words_of(config, overrides),
         )
 
     return Job("train", work, Talk(json=json, quiet=quiet, debug=debug))

@@ -50,7 +50,7 @@ class _Cut(NamedTuple):
 def dataset_tile(
     config: Config | Path | str,
     *,
-    config_path: Path | None = None,
+    config_words: str | None = None,
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress = SILENT,
@@ -68,7 +68,7 @@ def dataset_tile(
     """
     config = as_config(config)
     data = config.data
-    following = f"cervseg train {config_path}" if config_path else None
+    following = f"cervseg train {config_words}" if config_words else None
     if resume and (data.output / "dataset.json").is_file():
         notice = f"{data.output} is complete, nothing to do"
         return Report("dataset-tile", data.output, notices=(notice,), next_command=following)
@@ -116,7 +116,7 @@ def _empty(partial: Path) -> None:
 
 
 def mask_reading(data: DataConfig) -> Reading:
-    """How masks are read: as the config says, and tiles of ours beside a `dataset.json` as indices."""
+    """How masks are read: as the config says; tiles beside a `dataset.json` are indices."""
     first = data.source[0]
     ours = first.kind == "tiles" and any(
         (folder / "dataset.json").is_file() for folder in first.images.parents

@@ -10,7 +10,6 @@ import numpy as np
 from cervseg import runtime
 from cervseg.arrays import Mask
 from cervseg.classes import Classes
-from cervseg.commands.hints import resuming
 from cervseg.commands.task import Task, find_task
 from cervseg.config import Config
 from cervseg.config.data import Split
@@ -84,7 +83,7 @@ def evaluate(
     predictions: Path | None = None,
     whole: bool = False,
     stretch: bool = False,
-    config_path: Path | None = None,
+    config_words: str | None = None,
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress = SILENT,
@@ -103,7 +102,7 @@ def evaluate(
         predictions: Folder of masks to score instead of a model.
         whole: Each image fitted to one tile.
         stretch: With `whole`: squeezed to the square tile, as published figures did.
-        config_path: For the hints of the report.
+        config_words: How a command line names the config, for the next command.
         overwrite: Move an occupied output aside.
         resume: Keep a finished evaluation.
         progress: Draws the bars.
@@ -133,10 +132,9 @@ def evaluate(
                 config, task, mode=mode, paths=paths, predictions=predictions, progress=progress
             )
         except KeyboardInterrupt as exc:
-            hint = resuming("evaluate", config_path)
-            raise Interrupted("interrupted; no score is written", hint=hint) from exc
+            raise Interrupted("interrupted; no score is written") from exc
         report = _write(config, task, folder, scored=scored, heading=heading, losses=losses)
-    where = config_path or " ".join(f"--model {path}" for path in paths)
+    where = config_words or " ".join(f"--model {path}" for path in paths)
     return replace(report, next_command=f"cervseg tiled-infer {where} IMAGES" if paths else None)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from cervseg import runtime
 from cervseg.arrays import RGB
 from cervseg.classes import Classes
-from cervseg.commands.hints import resuming
 from cervseg.commands.inputs import Input, find_inputs
 from cervseg.config import Config
 from cervseg.config.inference import InferConfig, TiledInferConfig
@@ -59,7 +58,7 @@ def infer(
     images: Sequence[Path | str] = (),
     model: Sequence[Path | str] = (),
     output: Path | str | None = None,
-    config_path: Path | None = None,
+    config_words: str | None = None,
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress = SILENT,
@@ -72,7 +71,7 @@ def infer(
         model: Run or model folders, several for their mean; default: the key `model`, else
             `train.output`.
         output: Folder to write; default: the key `output`.
-        config_path: For the hints of the report.
+        config_words: How a command line names the config, for the next command.
         overwrite: Move an occupied output aside.
         resume: Leave images out that are done.
         progress: Draws the bars.
@@ -91,7 +90,7 @@ def infer(
         section,
         find_inputs(_paths(section, images)),
         runtime_config=whole_config.runtime,
-        config_path=config_path,
+        config_words=config_words,
         overwrite=overwrite,
         resume=resume,
         progress=progress,
@@ -104,7 +103,7 @@ def tiled_infer(
     images: Sequence[Path | str] = (),
     model: Sequence[Path | str] = (),
     output: Path | str | None = None,
-    config_path: Path | None = None,
+    config_words: str | None = None,
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress = SILENT,
@@ -125,7 +124,7 @@ def tiled_infer(
         section,
         find_inputs(_paths(section, images)),
         runtime_config=whole_config.runtime,
-        config_path=config_path,
+        config_words=config_words,
         overwrite=overwrite,
         resume=resume,
         progress=progress,
@@ -160,7 +159,7 @@ def _run(
     inputs: Sequence[Input],
     *,
     runtime_config: RuntimeConfig,
-    config_path: Path | None,
+    config_words: str | None,
     overwrite: bool,
     resume: bool,
     progress: Progress,
@@ -173,13 +172,9 @@ def _run(
         tools, notices = _prepare(section, output, runtime_config, progress=progress)
         try:
             _each(inputs, tools, done, resume=resume, progress=progress)
-        except (KeyboardInterrupt, Interrupted) as exc:
-            code = exc.exit_code if isinstance(exc, Interrupted) else 130
-            raise Interrupted(
-                f"interrupted; {len(done.rows)} of {len(inputs)} images are done",
-                hint=resuming(command, config_path),
-                exit_code=code,
-            ) from exc
+        except KeyboardInterrupt as exc:
+            message = f"interrupted; {len(done.rows)} of {len(inputs)} images are done"
+            raise Interrupted(message, hint="call it again with resume=True") from exc
         write_summary(output.summary, done.rows)
         if done.pictures:
             sheet = contact_sheet(done.pictures, captions=("image", "mask"), side=320)

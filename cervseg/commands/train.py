@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cervseg import runtime
-from cervseg.commands.hints import resuming
 from cervseg.config import Config
 from cervseg.config.loader import as_config, config_differences, dump_config, load_config
 from cervseg.contract import Contract, Preprocessing
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from cervseg.training.trainer import Setup
 
 log = logging.getLogger("cervseg")
+
+RESUME = "call it again with resume=True"
 
 FREE_ON_RESUME = (
     "evaluate",
@@ -43,7 +44,7 @@ FREE_ON_RESUME = (
 def train(
     config: Config | Path | str,
     *,
-    config_path: Path | None = None,
+    config_words: str | None = None,
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress = SILENT,
@@ -77,16 +78,12 @@ def train(
             contract, state = _fit(run, config, dataset, resume=resumed, progress=progress)
         except KeyboardInterrupt as exc:
             _close_record(run, record, ended="interrupted")
-            raise Interrupted(
-                "interrupted; finished epochs are saved", hint=resuming("train", config_path)
-            ) from exc
+            raise Interrupted("interrupted; finished epochs are saved", hint=RESUME) from exc
         except CervsegError as exc:
             _close_record(run, record, ended=f"{type(exc).__name__}: {exc}")
-            if isinstance(exc, Interrupted):
-                exc.hint = exc.hint or resuming("train", config_path)
             raise
         _close_record(run, record, ended=state.ended or "epochs")
-    return _report(run, contract, state, config_path=config_path)
+    return _report(run, contract, state, config_words=config_words)
 
 
 def _check_dataset(config: Config, dataset: Dataset) -> None:
@@ -205,7 +202,7 @@ def _logged(run: Run) -> Iterator[None]:
         handler.close()
 
 
-def _report(run: Run, contract: Contract, state: "State", *, config_path: Path | None) -> Report:
+def _report(run: Run, contract: Contract, state: "State", *, config_words: str | None) -> Report:
     best = state.rows[state.best_epoch - 1]
     margin = contract.margin
     result: dict[str, JSON] = {
@@ -222,7 +219,7 @@ def _report(run: Run, contract: Contract, state: "State", *, config_path: Path |
     notices = [f"stopped after epoch {state.epoch} ({state.ended}); best epoch {state.best_epoch}"]
     if margin is None:
         notices.append("the network sees the whole tile, so tiled and whole answers differ")
-    where = config_path or f"--model {run.folder}"
+    where = config_words or f"--model {run.folder}"
     return Report(
         "train",
         run.folder,

@@ -39,14 +39,16 @@ def convolve(
 ) -> Tensor:
     """Convolution, normalisation, activation.
 
-    He initialisation (He et al., 2015); no bias before a normalisation, which would undo it.
+    He initialisation (He et al., 2015); no bias before a normalisation that has its own. That over
+    channels keeps the bias: without it each pixel's brightness would cancel out (on the demo,
+    Dice 0.34 instead of learning).
     """
     x = layers.Conv2D(
         filters,
         kernel,
         padding="same",
         dilation_rate=dilation,
-        use_bias=normalization == "none",
+        use_bias=normalization in ("none", "layer"),
         kernel_initializer="he_normal",
         name=name,
     )(x)

@@ -20,7 +20,8 @@ def test_dataset_tile_gets_the_resolved_config(fake, config):
     [(name, given, keywords)] = fake.calls
     assert name == "dataset_tile"
     assert given.data.scale == 0.5
-    assert keywords == {"overwrite": True, "resume": False, "config_path": Path(config)}
+    words = f"{config} --set data.scale=0.5"
+    assert keywords == {"overwrite": True, "resume": False, "config_words": words}
 
 
 def test_train_gets_the_resolved_config(fake, config):
@@ -29,7 +30,7 @@ def test_train_gets_the_resolved_config(fake, config):
     [(name, given, keywords)] = fake.calls
     assert name == "train"
     assert given.train.epochs == 3
-    assert keywords == {"overwrite": False, "resume": True, "config_path": Path(config)}
+    assert keywords == {"overwrite": False, "resume": True, "config_words": config}
 
 
 def test_of_several_set_options_each_counts(fake, config):
@@ -52,7 +53,7 @@ def test_evaluate_has_defaults(fake, config):
         "predictions": None,
         "whole": False,
         "stretch": False,
-        "config_path": Path(config),
+        "config_words": config,
     }
 
 
@@ -71,7 +72,7 @@ def test_evaluate_passes_all_on(fake, config):
         "predictions": Path("p"),
         "whole": True,
         "stretch": True,
-        "config_path": Path(config),
+        "config_words": config,
     }
 
 
@@ -81,7 +82,7 @@ def test_evaluate_needs_no_config_for_labelled_folders(fake, source):
 
     [(_, given, keywords)] = fake.calls
     assert given.train.epochs == 100  # all defaults
-    assert keywords["config_path"] is None
+    assert keywords["config_words"] is None
 
 
 @pytest.mark.parametrize(("command", "name"), [("infer", "infer"), ("tiled-infer", "tiled_infer")])
@@ -95,7 +96,7 @@ def test_inference_takes_the_first_argument_for_the_config(fake, config, *, comm
         "images": (Path("a.png"), Path("b")),
         "model": (Path("m"),),
         "output": Path("o"),
-        "config_path": Path(config),
+        "config_words": config,
     }
 
 
@@ -106,7 +107,7 @@ def test_inference_takes_a_first_argument_that_is_no_yaml_for_an_image(fake, com
     [(_, given, keywords)] = fake.calls
     assert given is None
     assert keywords["images"] == (Path("a.png"), Path("b.png"))
-    assert keywords["config_path"] is None
+    assert keywords["config_words"] is None
 
 
 @pytest.mark.parametrize("ending", [".yml", ".YAML"])
@@ -117,7 +118,7 @@ def test_a_config_may_end_in_any_spelling_of_yaml(fake, tmp_path, ending):
     main(["infer", str(path)])
 
     [(_, _, keywords)] = fake.calls
-    assert (keywords["config_path"], keywords["images"]) == (path, ())
+    assert (keywords["config_words"], keywords["images"]) == (str(path), ())
 
 
 def test_set_counts_without_a_config_too(fake):
