@@ -4,7 +4,6 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -12,39 +11,27 @@ from cervseg import __version__
 from cervseg.config import Config
 from cervseg.config.data import DataConfig, Split
 from cervseg.config.loader import as_config
+from cervseg.data.cutting import Cut, cut_field, mask_reading
 from cervseg.data.fields import SPLITS, Field, find_fields, list_problems
 from cervseg.data.labelled import Labelled, read_labelled
 from cervseg.data.leaks import refuse_leaks
-from cervseg.data.manifest import SourceRow, TileRow, describe, write_dataset
+from cervseg.data.manifest import TileRow, describe, write_dataset
 from cervseg.data.splits import assign_splits
-from cervseg.data.tiling import Tile, Tiling, cut_tiles, foreground_share
 from cervseg.errors import ConfigError, DataError
 from cervseg.files import (
     claim,
     is_occupied,
     output_error,
-    pixel_digest,
     refuse_occupied,
     set_aside,
 )
 from cervseg.images.image import whole
-from cervseg.images.masks import Reading, write_mask
 from cervseg.images.overlays import write_picture
 from cervseg.images.sheets import contact_sheet, paint_mask
 from cervseg.reports import JSON, SILENT, Progress, Report, Table, track
 
 SAMPLES = 8
 """Tiles on `samples.png`."""
-
-
-class _Cut(NamedTuple):
-    """What became of one field."""
-
-    source: SourceRow
-    tiles: list[TileRow]
-    dropped: int
-    padding: float
-    changed: float
 
 
 def dataset_tile(
@@ -115,15 +102,6 @@ def _empty(partial: Path) -> None:
             child.unlink()
 
 
-def mask_reading(data: DataConfig) -> Reading:
-    """How masks are read: as the config says; tiles beside a `dataset.json` are indices."""
-    first = data.source[0]
-    ours = first.kind == "tiles" and any(
-        (folder / "dataset.json").is_file() for folder in first.images.parents
-    )
-    return "index" if ours and data.masks.read == "auto" else data.mask_reading()
-
-
 def _cut_all(
     chosen: Sequence[tuple[Field, Split]],
     data: DataConfig,
@@ -131,13 +109,13 @@ def _cut_all(
     folder: Path,
     seed: int,
     progress: Progress,
-) -> list[_Cut]:
-    cuts: list[_Cut] = []
+) -> list[Cut]:
+    cuts: list[Cut] = []
     problems: list[str] = []
     fields = track(chosen, "cutting fields", total=len(chosen), progress=progress)
     for number, (field, split) in enumerate(fields):
         try:
-            cuts.append(_cut(field, split, data=data, folder=folder, seed=seed, number=number))
+            cuts.append(cut_field(field, split, data=data, folder=folder, seed=(seed, number)))
         except DataError as exc:
             problems.append(str(exc) + (f" ({exc.hint})" if exc.hint else ""))
     if problems:
@@ -147,99 +125,7 @@ def _cut_all(
     return cuts
 
 
-def _cut(
-    field: Field, split: Split, *, data: DataConfig, folder: Path, seed: int, number: int
-) -> _Cut:
-    classes, reading = data.class_table(), mask_reading(data)
-    item = Labelled(field.name, field.image, field.mask, reading, field.scale)
-    image, mask, changed = read_labelled(item, classes)
-    pixels = image.read(whole(image))
-    source = SourceRow(
-        name=field.name,
-        image=str(field.image.absolute()),
-        mask=str(field.mask.absolute()) if field.mask else "",
-        group=field.group,
-        split=split,
-        height=image.height,
-        width=image.width,
-        vertical=field.scale[0],
-        horizontal=field.scale[1],
-        mpp="",
-        sha256=pixel_digest(pixels),
-        phash="",
-        foreground=round(foreground_share(mask), 6),
-    )
-    if data.source[0].kind == "tiles":
-        row = _index_tile(source, data.scale)
-        if (row.height, row.width) != (data.tile_size, data.tile_size):
-            raise DataError(
-                f"{field.image}: {row.width} x {row.height} pixels, "
-                f"'data.tile_size' is {data.tile_size}"
-            )
-        return _Cut(source, [row], 0, 0.0, changed)
-    in_training = split == "train"
-    tiling = Tiling(
-        data.tile_size,
-        data.overlap if in_training else 0,
-        (data.scale, *(data.extra_scales if in_training else ())),
-        reduced=data.include_reduced and in_training,
-    )
-    rng = np.random.default_rng((seed, number))
-    rows, dropped, padding = [], 0, []
-    for tile in cut_tiles(image, mask, tiling, file_scale=field.scale):
-        share = foreground_share(tile.mask)
-        if in_training and not share and rng.random() >= data.keep_empty:
-            dropped += 1
-            continue
-        padding.append(tile.padding)
-        rows.append(_write_tile(folder, tile, source=source, palette=classes.palette()))
-    return _Cut(source, rows, dropped, float(np.mean(padding or [0.0])), changed)
-
-
-def _index_tile(source: SourceRow, scale: float) -> TileRow:
-    return TileRow(
-        tile=source.image,
-        mask=source.mask,
-        source=source.name,
-        group=source.group,
-        split=source.split,
-        kind="window",
-        scale=scale,
-        top=0,
-        left=0,
-        height=source.height,
-        width=source.width,
-        foreground=source.foreground,
-        sha256=source.sha256,
-    )
-
-
-def _write_tile(folder: Path, tile: Tile, *, source: SourceRow, palette: list[int]) -> TileRow:
-    window = tile.window
-    kind = "reduced" if tile.kind == "reduced" else f"{tile.scale:g}"
-    name = f"{source.name}_{kind}_{window.top}x{window.left}.png"
-    image = f"tiles/{source.split}/images/{name}"
-    mask = f"tiles/{source.split}/masks/{name}"
-    write_picture(folder / image, tile.image)
-    write_mask(folder / mask, tile.mask, palette)
-    return TileRow(
-        tile=image,
-        mask=mask,
-        source=source.name,
-        group=source.group,
-        split=source.split,
-        kind=tile.kind,
-        scale=tile.scale,
-        top=window.top,
-        left=window.left,
-        height=window.height,
-        width=window.width,
-        foreground=round(foreground_share(tile.mask), 6),
-        sha256=pixel_digest(tile.image),
-    )
-
-
-def _write(folder: Path, data: DataConfig, *, cuts: Sequence[_Cut], seed: int) -> None:
+def _write(folder: Path, data: DataConfig, *, cuts: Sequence[Cut], seed: int) -> None:
     cut_here = data.source[0].kind == "folders"
     reading = mask_reading(data)
     document = {
@@ -278,7 +164,7 @@ def _write_samples(folder: Path, tiles: Sequence[TileRow], *, data: DataConfig) 
     write_picture(folder / "samples.png", contact_sheet([images, masks], side=200))
 
 
-def _counts(cuts: Sequence[_Cut]) -> dict[str, JSON]:
+def _counts(cuts: Sequence[Cut]) -> dict[str, JSON]:
     counts: dict[str, JSON] = {}
     for split in SPLITS:
         ours = [cut for cut in cuts if cut.source.split == split]
@@ -295,7 +181,7 @@ def _counts(cuts: Sequence[_Cut]) -> dict[str, JSON]:
     return counts
 
 
-def _table(cuts: Sequence[_Cut]) -> Table:
+def _table(cuts: Sequence[Cut]) -> Table:
     columns = ("split", "images", "groups", "tiles", "reduced", "empty dropped", "foreground")
     rows = []
     for split, counts in _counts(cuts).items():
@@ -305,7 +191,7 @@ def _table(cuts: Sequence[_Cut]) -> Table:
     return Table("dataset", columns, tuple(rows))
 
 
-def _notices(cuts: Sequence[_Cut]) -> list[str]:
+def _notices(cuts: Sequence[Cut]) -> list[str]:
     notices = []
     changed = float(np.mean([cut.changed for cut in cuts]))
     if changed:
