@@ -143,11 +143,7 @@ def find_model(path: Path) -> Path:
 
 
 def _parse(document: dict[str, JSON]) -> Contract:
-    names = {item["name"]: item["colour"] for item in _rows(document, "classes")}
-    if not all(isinstance(text, str) for pair in names.items() for text in pair):
-        raise ValueError("'classes' must have names and colours")
-    classes = Classes.of(cast(dict[str, str], names))
-    preprocess = _typed(document, "preprocess", dict)
+    classes = _parse_classes(document)
     align = _integer(document, "align", (1, 4096))
     tile_size = _integer(document, "tile_size", (1, 16384))
     if tile_size % align:
@@ -156,6 +152,9 @@ def _parse(document: dict[str, JSON]) -> Contract:
     channels = _integer(document, "channels", (1, 256))
     if channels != len(classes) + (activation == "softmax"):
         raise ValueError(f"{channels} channels for {len(classes)} classes and {activation}")
+    thresholds = _typed(document, "threshold", list)
+    if len(thresholds) != len(classes):
+        raise ValueError(f"{len(thresholds)} thresholds for {len(classes)} classes")
     return Contract(
         architecture=_typed(document, "architecture", str),
         options=_typed(document, "options", dict),
@@ -166,31 +165,37 @@ def _parse(document: dict[str, JSON]) -> Contract:
         input_channels=_integer(document, "input_channels", (1, 3)),
         channels=channels,
         color_order=cast(ColorOrder, _choice(document, "color_order", ("RGB", "BGR"))),
-        preprocess=Preprocessing(
-            cast(ColorSpace, _choice(preprocess, "color_space", ("rgb", "hsv", "lab"))),
-            _number(preprocess, "gamma", (0.01, 100)),
-            _number(preprocess, "sharpen", (0, 100)),
-        ),
+        preprocess=_parse_preprocessing(_typed(document, "preprocess", dict)),
         receptive_field=_integer_or_none(document, "receptive_field"),
         margin=_integer_or_none(document, "margin"),
         scale=_number(document, "scale", (1e-4, 1e4)),
         mpp=None if document["mpp"] is None else _number(document, "mpp", (1e-4, 1e4)),
-        threshold=tuple(
-            _number({"threshold": value}, "threshold", (0, 1))
-            for value in _typed(document, "threshold", list)
-        ),
+        threshold=tuple(_number({"threshold": t}, "threshold", (1e-6, 1)) for t in thresholds),
         temperature=_number(document, "temperature", (1e-3, 1e3)),
-        trained_on=tuple(
-            TrainingImage(
-                _typed(row, "sha256", str), cast(str | None, row["phash"]), str(row["split"])
-            )
-            for row in _rows(document, "trained_on")
-        ),
+        trained_on=tuple(map(_parse_training_image, _rows(document, "trained_on"))),
         statistics=cast(Mapping[str, JSON] | None, document["statistics"]),
         seed=_integer(document, "seed", (0, 2**31)),
         versions=cast(Mapping[str, str] | None, document["versions"]),
         created=_typed(document, "created", str),
     )
+
+
+def _parse_classes(document: dict[str, JSON]) -> Classes:
+    rows = _rows(document, "classes")
+    return Classes.of({_typed(row, "name", str): _typed(row, "colour", str) for row in rows})
+
+
+def _parse_preprocessing(document: dict[str, JSON]) -> Preprocessing:
+    return Preprocessing(
+        cast(ColorSpace, _choice(document, "color_space", ("rgb", "hsv", "lab"))),
+        _number(document, "gamma", (0.01, 100)),
+        _number(document, "sharpen", (0, 100)),
+    )
+
+
+def _parse_training_image(row: dict[str, JSON]) -> TrainingImage:
+    phash = None if row["phash"] is None else _typed(row, "phash", str)
+    return TrainingImage(_typed(row, "sha256", str), phash, _typed(row, "split", str))
 
 
 def _typed(document: Mapping[str, JSON], key: str, kind: type[T]) -> T:

@@ -67,16 +67,12 @@ class BudgetError(CervsegError):
 
 
 class Interrupted(CervsegError):
-    """Ctrl-C or SIGTERM stopped the work; what was finished is saved.
-
-    Args:
-        message: What was stopped, and after what.
-        hint: The command that goes on from here.
-        exit_code: 130 for Ctrl-C, 143 for SIGTERM.
-    """
+    """Ctrl-C stopped the work; what was finished is saved."""
 
     exit_code = 130
 
-    def __init__(self, message: str, *, hint: str | None = None, exit_code: int = 130) -> None:
-        super().__init__(message, hint=hint)
-        self.exit_code = exit_code  # type: ignore[misc]  # the one kind with two codes
+
+class Terminated(Interrupted):
+    """SIGTERM stopped the work, as a cluster's scheduler sends it; what was finished is saved."""
+
+    exit_code = 143

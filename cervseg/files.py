@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -41,7 +41,8 @@ def writing(path: Path) -> Iterator[Path]:
     except OSError as exc:
         raise output_error(exc, path) from exc
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # mostly it is renamed by now, or its folder never was there
+            partial.unlink()
 
 
 def output_error(exc: OSError, path: Path) -> OutputError | BudgetError:
@@ -109,11 +110,12 @@ def read_csv(path: Path, columns: Sequence[str], *, what: str) -> list[dict[str,
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, strict=True)
             rows = list(reader)
+            found = reader.fieldnames or ()
     except FileNotFoundError as exc:
         raise DataError(f"{path}: no such {what}") from exc
     except (OSError, ValueError, csv.Error) as exc:
         raise DataError(f"{path}: not a readable {what}: {exc}") from exc
-    missing = [name for name in columns if name not in (reader.fieldnames or ())]
+    missing = [name for name in columns if name not in found]
     if missing:
         raise DataError(f"{path}: column {missing[0]!r} is missing")
     for number, row in enumerate(rows, start=2):

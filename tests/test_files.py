@@ -1,4 +1,3 @@
-import csv
 import errno
 import json
 import re
@@ -268,7 +267,6 @@ def test_a_table_ends_its_lines_alike_on_every_system(tmp_path):
     write_csv(tmp_path / "t.csv", ("a", "b"), [(1, "x")])
 
     assert (tmp_path / "t.csv").read_bytes() == b"a,b\n1,x\n"
-    assert list(csv.reader((tmp_path / "t.csv").open())) == [["a", "b"], ["1", "x"]]
 
 
 # --- digests ------------------------------------------------------------------------------------
@@ -346,7 +344,6 @@ def test_overwriting_keeps_the_old_folder_beside_the_new(tmp_path):
     assert re.fullmatch(r"run_\d{8}-\d{6}_bak", backup.name)
     assert (backup / "history.csv").read_text() == "old"
     assert (folder / "history.csv").read_text() == "new"
-    assert [p.name for p in backup.iterdir()] == ["history.csv"]
 
 
 def test_overwriting_an_empty_folder_leaves_no_backup(tmp_path):

@@ -26,7 +26,7 @@ from cervseg.console import (
     write_document,
     write_out,
 )
-from cervseg.errors import BudgetError, CervsegError, ConfigError, Interrupted
+from cervseg.errors import BudgetError, CervsegError, ConfigError, Interrupted, Terminated
 from cervseg.progress import RichProgress
 
 BUG = 1
@@ -189,12 +189,11 @@ def _explain(exc: BaseException, words: Sequence[str]) -> tuple[CervsegError, in
         case typer.TyperException():
             error = _explain_usage(exc.format_message(), words)
         case Interrupted():
-            error = exc
-            return error, 143 if _was_terminated(exc) else error.exit_code
+            error = Terminated(str(exc)) if _was_terminated(exc) else exc
         case CervsegError():
             error = exc
         case _Terminated():
-            error = Interrupted("terminated", exit_code=143)
+            error = Terminated("terminated")
         case KeyboardInterrupt():
             error = Interrupted("interrupted")
         case MemoryError():
