@@ -162,7 +162,7 @@ def _parse(document: dict[str, JSON]) -> Contract:
         activation=cast(Activation, activation),
         tile_size=tile_size,
         align=align,
-        input_channels=_integer(document, "input_channels", (1, 3)),
+        input_channels=_input_channels(document),
         channels=channels,
         color_order=cast(ColorOrder, _choice(document, "color_order", ("RGB", "BGR"))),
         preprocess=_parse_preprocessing(_typed(document, "preprocess", dict)),
@@ -173,15 +173,17 @@ def _parse(document: dict[str, JSON]) -> Contract:
         threshold=tuple(_number({"threshold": t}, "threshold", (1e-6, 1)) for t in thresholds),
         temperature=_number(document, "temperature", (1e-3, 1e3)),
         trained_on=tuple(map(_parse_training_image, _rows(document, "trained_on"))),
-        statistics=cast(Mapping[str, JSON] | None, document["statistics"]),
+        statistics=_mapping_or_none(document, "statistics"),
         seed=_integer(document, "seed", (0, 2**31)),
-        versions=cast(Mapping[str, str] | None, document["versions"]),
+        versions=cast(Mapping[str, str] | None, _mapping_or_none(document, "versions")),
         created=_typed(document, "created", str),
     )
 
 
 def _parse_classes(document: dict[str, JSON]) -> Classes:
     rows = _rows(document, "classes")
+    if not rows:
+        raise ValueError("'classes' is empty")
     return Classes.of({_typed(row, "name", str): _typed(row, "colour", str) for row in rows})
 
 
@@ -196,6 +198,13 @@ def _parse_preprocessing(document: dict[str, JSON]) -> Preprocessing:
 def _parse_training_image(row: dict[str, JSON]) -> TrainingImage:
     phash = None if row["phash"] is None else _typed(row, "phash", str)
     return TrainingImage(_typed(row, "sha256", str), phash, _typed(row, "split", str))
+
+
+def _input_channels(document: dict[str, JSON]) -> int:
+    count = _integer(document, "input_channels", (1, 3))
+    if count == 2:
+        raise ValueError("'input_channels' must be 1 or 3, not 2")
+    return count
 
 
 def _typed(document: Mapping[str, JSON], key: str, kind: type[T]) -> T:
@@ -237,3 +246,7 @@ def _integer(document: Mapping[str, JSON], key: str, bounds: tuple[int, int]) ->
 
 def _integer_or_none(document: Mapping[str, JSON], key: str) -> int | None:
     return None if document[key] is None else _integer(document, key, (0, 10**6))
+
+
+def _mapping_or_none(document: Mapping[str, JSON], key: str) -> dict[str, JSON] | None:
+    return None if document[key] is None else _typed(document, key, dict)

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, Self, TypeVar
+
+from cervseg.errors import CervsegError
 
 T = TypeVar("T")
 JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
@@ -16,6 +18,11 @@ class Failure(NamedTuple):
     item: str
     message: str
     hint: str | None = None
+
+    @classmethod
+    def of(cls, item: str, error: CervsegError) -> Self:
+        """Keep an error as the failure of an item, whose name is not told twice."""
+        return cls(item, str(error).removeprefix(f"{item}: "), error.hint)
 
 
 @dataclass(frozen=True)

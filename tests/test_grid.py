@@ -23,8 +23,8 @@ def test_the_tiles_cover_every_pixel_and_never_leave_the_image(grid):
     covered = np.zeros((grid.height, grid.width), bool)
 
     for window in grid:
-        assert 0 <= window.top and window.bottom <= grid.height
-        assert 0 <= window.left and window.right <= grid.width
+        assert window.top >= 0 and window.bottom <= grid.height
+        assert window.left >= 0 and window.right <= grid.width
         covered[window.top : window.bottom, window.left : window.right] = True
 
     assert covered.all()

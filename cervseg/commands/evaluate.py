@@ -188,7 +188,7 @@ def _score(
             read = read_labelled(item, task.classes)
             predicted = guess(item, read)
         except DataError as exc:
-            scored.failures.append(Failure(item.name, str(exc), exc.hint))
+            scored.failures.append(Failure.of(str(item.image), exc))
             continue
         scored.add(item, read.mask, predicted)
         if assess is not None:

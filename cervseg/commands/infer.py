@@ -229,7 +229,7 @@ def _each(
         try:
             image = next(opened).result() if item in left else open_image(item.path)
         except DataError as exc:
-            done.failures.append(Failure(str(item.path), str(exc), exc.hint))
+            done.failures.append(Failure.of(str(item.path), exc))
             continue
         if item in left:
             _one(item, image, tools)

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from PIL import UnidentifiedImageError
+
 from cervseg.arrays import RGB
 from cervseg.errors import CervsegError, DataError
 from cervseg.grid import Window
@@ -83,6 +85,8 @@ def decoding(path: Path) -> Iterator[None]:
         raise
     except FileNotFoundError as exc:
         raise DataError(f"{path}: no such file") from exc
+    except UnidentifiedImageError as exc:
+        raise DataError(f"{path}: can't be decoded: not an image of a known kind") from exc
     except MemoryError as exc:
         raise DataError(f"{path}: can't be decoded: not enough memory") from exc
     except struct.error as exc:
