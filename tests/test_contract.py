@@ -68,7 +68,9 @@ def test_a_contract_survives_being_written_and_read(tmp_path, contract):
     tiles=st.integers(1, 64),
     align=st.integers(1, 64),
 )
-def test_numbers_survive_to_the_last_bit(tmp_path_factory, scale, threshold, margin, tiles, align):
+def test_numbers_survive_to_the_last_bit(
+    tmp_path_factory, *, scale, threshold, margin, tiles, align
+):
     contract = replace(
         PLAIN, scale=scale, threshold=(threshold,), margin=margin, tile_size=tiles * align,
         align=align,

@@ -16,7 +16,7 @@ CAPTION = 18
 def contact_sheet(
     rows: Sequence[Sequence[RGB | None]], *, captions: Sequence[str] = (), side: int = 256
 ) -> RGB:
-    """Lay pictures out in a grid, each reduced to fit a square.
+    """Lay pictures out in rows, each reduced to fit a square.
 
     Args:
         rows: Pictures of any size; None leaves a place empty.
@@ -24,23 +24,23 @@ def contact_sheet(
         side: Of the square, pixels.
     """
     small = [[None if p is None else thumbnail(p, side) for p in row] for row in rows]
-    present = [p for row in small for p in row if p is not None]
-    height = max((p.shape[0] for p in present), default=side)
+    heights = [max((p.shape[0] for p in row if p is not None), default=0) for row in small]
     columns = max((len(row) for row in rows), default=0)
     top = GAP + (CAPTION if captions else 0)
-    size = (GAP + columns * (side + GAP), top + len(rows) * (height + GAP))
+    size = (GAP + columns * (side + GAP), top + sum(heights) + GAP * len(heights))
     sheet = Pillow.new("RGB", size, (255, 255, 255))
     draw = ImageDraw.Draw(sheet)
     for column, text in enumerate(captions):
         place = (GAP + column * (side + GAP), GAP // 2)
         draw.text(place, text, fill=(40, 40, 40), font=ImageFont.load_default(13))
-    for i, row in enumerate(small):
-        for j, picture in enumerate(row):
-            if picture is None:
-                continue
-            left = GAP + j * (side + GAP) + (side - picture.shape[1]) // 2
-            upper = top + i * (height + GAP) + (height - picture.shape[0]) // 2
-            sheet.paste(Pillow.fromarray(picture), (left, upper))
+    for row, height in zip(small, heights, strict=True):
+        for column, picture in enumerate(row):
+            if picture is not None:
+                left = GAP + column * (side + GAP) + (side - picture.shape[1]) // 2
+                sheet.paste(
+                    Pillow.fromarray(picture), (left, top + (height - picture.shape[0]) // 2)
+                )
+        top += height + GAP
     return np.asarray(sheet)
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from cervseg.arrays import Tensor
 from cervseg.contract import CONTRACT, Contract
 from cervseg.errors import ModelError
-from cervseg.files import writing
 from cervseg.models import ARCHITECTURES
+from cervseg.models.weights import load_weights, save_weights
 
 WEIGHTS = "model.weights.h5"
 
@@ -27,14 +27,13 @@ def build_network(contract: Contract, *, where: str) -> Tensor:
     try:
         shape = (None, None, contract.input_channels)
         return build(shape, contract.channels, **contract.options)
-    except (TypeError, ValueError) as exc:
+    except (TypeError, ValueError, OverflowError) as exc:
         raise ModelError(f"{where}: can't build {contract.architecture}: {exc}") from exc
 
 
 def save_model(folder: Path, model: Tensor, contract: Contract) -> None:
     """Write weights, then the contract that makes them a model."""
-    with writing(folder / WEIGHTS) as partial:
-        model.save_weights(partial)
+    save_weights(folder / WEIGHTS, model)
     contract.save(folder)
 
 
@@ -45,20 +44,5 @@ def load_model(folder: Path, contract: Contract) -> Tensor:
         ModelError: The weights are missing, broken, or of another network.
     """
     model = build_network(contract, where=str(folder / CONTRACT))
-    load_weights(model, folder / WEIGHTS)
+    load_weights(folder / WEIGHTS, model)
     return model
-
-
-def load_weights(model: Tensor, path: Path) -> None:
-    """Fill a network from a weights file.
-
-    Raises:
-        ModelError: The file is missing or broken, or does not fit the network.
-    """
-    if not path.is_file():
-        raise ModelError(f"{path}: no such weights")
-    try:
-        model.load_weights(path)
-    except (OSError, ValueError, TypeError, KeyError) as exc:
-        reason = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
-        raise ModelError(f"{path}: the weights do not fit the contract: {reason}") from exc

@@ -32,7 +32,7 @@ def plot_curves(path: Path, history: Mapping[str, Sequence[float]], metrics: Seq
         axes.set(title=name.replace("_", " "), xlabel="epoch")
         axes.grid(alpha=0.3)
         if name == "learning_rate":
-            axes.set_yscale("log")
+            axes.set_yscale("log", nonpositive="mask")  # a cosine ends at 0
         elif name != "loss":
             axes.set_ylim(0, 1)
     with writing(path) as partial:

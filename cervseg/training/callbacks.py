@@ -8,7 +8,8 @@ from contextlib import ExitStack
 import keras
 
 from cervseg.config.training import TrainConfig
-from cervseg.files import write_csv, write_json, writing
+from cervseg.files import write_csv, write_json
+from cervseg.models.weights import save_weights
 from cervseg.reporting.plots import plot_curves
 from cervseg.reports import SILENT, Bar, Progress
 from cervseg.runs import Run
@@ -126,8 +127,7 @@ class EpochKeeper(keras.callbacks.Callback):
         loss = row.get("val_loss", row["loss"])
         if loss < state.best:
             state.best, state.best_epoch, state.waited = loss, epoch + 1, 0
-            with writing(self.run.best) as partial:
-                self.model.save_weights(partial)
+            save_weights(self.run.best, self.model)
         else:
             state.waited += 1
         if self.config.schedule == "plateau":

@@ -16,7 +16,8 @@ from cervseg.data.manifest import Dataset
 from cervseg.engines.keras import KerasPredictor
 from cervseg.inference.checks import measure_margin
 from cervseg.inference.prediction import plan_tiles, predict_tiled
-from cervseg.models.folder import load_weights, save_model
+from cervseg.models.folder import save_model
+from cervseg.models.weights import load_weights
 from cervseg.reports import SILENT, Progress, track
 from cervseg.runs import Run
 from cervseg.scoring.calibration import best_threshold
@@ -38,7 +39,7 @@ def finish(
     Returns:
         The contract as written.
     """
-    load_weights(model, run.best)
+    load_weights(run.best, model)
     predict = KerasPredictor(model, contract)
     fields = labelled_sources(dataset, dataset.sources_of("valid"))
     contract = _with_margin(contract, predict, fields, dataset=dataset)

@@ -1,0 +1,77 @@
+"""Weights on disk, by the names of the layers: `*.weights.h5`.
+
+HDF5 with one float dataset a variable, under its Keras path (`down0_conv1/kernel`). Keras's own
+layout numbers layers by class instead, so it can't tell which layer does not fit.
+"""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from cervseg.arrays import Tensor
+from cervseg.errors import ModelError
+from cervseg.files import writing
+
+SHOWN = 5
+
+
+def save_weights(path: Path, model: Tensor) -> None:
+    """Write the weights of a network, whole or not at all."""
+    with writing(path) as partial, h5py.File(partial, "w") as file:
+        for variable in model.weights:
+            file.create_dataset(variable.path, data=np.asarray(variable))
+
+
+def load_weights(path: Path, model: Tensor) -> None:
+    """Fill a network with the weights of a file, which must have exactly its layers.
+
+    Raises:
+        ModelError: The file is missing or broken, or does not fit; names the layers.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such weights")
+    wanted = {variable.path: tuple(variable.shape) for variable in model.weights}
+    try:
+        with h5py.File(path, "r") as file:
+            arrays = {name: _read(file, name, shape) for name, shape in wanted.items()}
+            unused = sorted(_names(file) - set(wanted))
+    except (OSError, ValueError, KeyError, RuntimeError) as exc:
+        raise ModelError(f"{path}: not a readable file of weights: {exc}") from exc
+    wrong = [f"{name}: {found}" for name, found in arrays.items() if isinstance(found, str)]
+    wrong += [f"{name}: no such layer in the network" for name in unused]
+    if wrong:
+        more = f"\n  and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        lines = "".join(f"\n  {line}" for line in wrong[:SHOWN])
+        raise ModelError(f"{path}: {len(wrong)} weights do not fit the network:{lines}{more}")
+    for variable in model.weights:
+        variable.assign(arrays[variable.path])
+
+
+def _read(file: h5py.File, name: str, shape: tuple[int, ...]) -> NDArray[np.float32] | str:
+    """The array of a variable, or what is wrong with it; a link to elsewhere is not followed."""
+    parts = name.split("/")
+    for depth in range(1, len(parts) + 1):
+        link = file.get("/".join(parts[:depth]), getlink=True)
+        if link is None:
+            return "missing in the file"
+        if not isinstance(link, h5py.HardLink):
+            return "a link, not data"
+    found = file[name]
+    if not isinstance(found, h5py.Dataset) or found.external or found.dtype.kind != "f":
+        return "not an array of numbers"
+    if found.shape != shape:
+        return f"{found.shape} in the file, {shape} in the network"
+    return np.asarray(found[()], np.float32)
+
+
+def _names(file: h5py.File) -> set[str]:
+    names: set[str] = set()
+
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            names.add(name)
+
+    file.visititems(visit)
+    return names

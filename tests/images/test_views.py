@@ -1,0 +1,176 @@
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cervseg.grid import Window
+from cervseg.images.image import whole
+from cervseg.images.photo import Photo
+from cervseg.images.views import (
+    Padded,
+    Scaled,
+    fit_image,
+    reflected,
+    scale_image,
+    scaled_length,
+)
+
+SIDE = st.integers(1, 37)
+
+
+def photo(height, width, mpp=None):
+    rng = np.random.default_rng((height, width))
+    return Photo(rng.integers(0, 256, (height, width, 3), np.uint8), mpp)
+
+
+@st.composite
+def windows(draw, height, width):
+    top, left = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
+    return Window(top, left, draw(st.integers(1, height - top)), draw(st.integers(1, width - left)))
+
+
+def check_law(view, data):
+    """A window read alone equals the same window of the whole, bit for bit."""
+    window = data.draw(windows(view.height, view.width))
+
+    alone = view.read(window)
+
+    pixels = view.read(whole(view))
+    assert pixels.shape == (view.height, view.width, 3) and pixels.dtype == np.uint8
+    expected = pixels[window.top : window.bottom, window.left : window.right]
+    np.testing.assert_array_equal(alone, expected)
+
+
+@given(SIDE, SIDE, SIDE, SIDE, st.data())
+def test_a_window_of_a_scaled_image_is_that_window_of_the_whole(a, b, c, d, data):
+    check_law(Scaled(photo(a, b), c, d), data)
+
+
+@given(SIDE, SIDE, st.integers(0, 50), st.integers(0, 50), st.data())
+def test_a_window_of_a_padded_image_is_that_window_of_the_whole(a, b, more, wider, data):
+    check_law(Padded(photo(a, b), a + more, b + wider), data)
+
+
+@given(SIDE, SIDE, st.floats(0.2, 3), st.floats(0.2, 3), st.data())
+def test_a_window_of_a_padded_scaled_image_is_that_window_of_the_whole(a, b, down, across, data):
+    view = scale_image(photo(a, b), down, across)
+    check_law(Padded(view, view.height + 11, view.width + 5), data)
+
+
+@given(SIDE, SIDE, SIDE, SIDE, st.data())
+def test_a_window_of_a_scaled_padded_image_is_that_window_of_the_whole(a, b, c, d, data):
+    check_law(Scaled(Padded(photo(a, b), a + 3, b + 4), c, d), data)
+
+
+@given(SIDE, SIDE, SIDE, SIDE, st.integers(0, 255))
+def test_a_constant_image_stays_constant_at_any_size(a, b, c, d, value):
+    view = Scaled(Photo(np.full((a, b, 3), value, np.uint8)), c, d)
+
+    assert (view.read(whole(view)) == value).all()
+
+
+@given(SIDE, SIDE)
+def test_an_image_of_its_own_size_is_not_resampled(height, width):
+    image = photo(height, width)
+
+    view = Scaled(image, height, width)
+
+    np.testing.assert_array_equal(view.read(whole(view)), image.pixels)
+
+
+def test_reducing_by_two_weighs_four_pixels_along_each_axis():
+    row = np.array([0, 0, 0, 80, 0, 0, 0, 0], np.uint8)
+    image = Photo(np.broadcast_to(row[None, :, None], (8, 8, 3)))
+
+    reduced = Scaled(image, 8, 4).read(Window(0, 0, 8, 4))
+
+    assert reduced[0, :, 0].tolist() == [10, 30, 0, 0]  # weights 1/8, 3/8, 3/8, 1/8
+
+
+@dataclass(frozen=True)
+class Watched:
+    """An image that writes down what is read of it."""
+
+    image: Photo
+    seen: list
+
+    height = property(lambda self: self.image.height)
+    width = property(lambda self: self.image.width)
+    mpp = property(lambda self: self.image.mpp)
+
+    def read(self, window):
+        assert window.top >= 0 and window.bottom <= self.height
+        assert window.left >= 0 and window.right <= self.width
+        self.seen.append(window.height * window.width)
+        return self.image.read(window)
+
+
+@given(SIDE, SIDE, st.floats(0.2, 3), st.data())
+def test_a_view_never_reads_outside_its_image(a, b, scale, data):
+    view = scale_image(Watched(photo(a, b), []), scale, scale)
+    padded = Padded(view, view.height + 20, view.width + 20)
+
+    padded.read(data.draw(windows(padded.height, padded.width)))
+
+
+def test_a_window_of_a_view_reads_little_of_its_image():
+    image = Watched(photo(200, 300), [])
+    view = Padded(Scaled(image, 100, 150), 104, 152)
+
+    view.read(Window(40, 60, 10, 10))
+    view.read(Window(94, 140, 10, 12))
+
+    assert max(image.seen) < 40 * 40
+
+
+def test_padding_mirrors_without_repeating_the_edge():
+    assert reflected(0, 9, 4).tolist() == [0, 1, 2, 3, 2, 1, 0, 1, 2]
+
+
+@given(st.integers(1, 20), st.integers(0, 40), st.integers(1, 60))
+def test_reflection_is_that_of_numpy(length, first, count):
+    expected = np.pad(np.arange(length), (0, first + count), mode="reflect")
+
+    np.testing.assert_array_equal(reflected(first, count, length), expected[first:][:count])
+
+
+def test_a_side_of_one_pixel_is_repeated():
+    image = photo(1, 5)
+
+    padded = Padded(image, 4, 5).read(Window(0, 0, 4, 5))
+
+    np.testing.assert_array_equal(padded, np.repeat(image.pixels, 4, axis=0))
+
+
+def test_an_image_of_one_pixel_fills_any_tile():
+    image = photo(1, 1)
+
+    assert (Padded(image, 7, 9).read(Window(0, 0, 7, 9)) == image.pixels[0, 0]).all()
+    assert (Scaled(image, 7, 9).read(Window(0, 0, 7, 9)) == image.pixels[0, 0]).all()
+
+
+@given(SIDE, SIDE, st.integers(1, 50), st.floats(0.1, 10), st.floats(0.1, 10))
+def test_a_fitted_image_has_its_longer_side_at_the_size_and_its_shape(a, b, size, down, across):
+    view = fit_image(photo(a, b), size, file_scale=(down, across))
+
+    assert max(view.height, view.width) == size
+    scale = size / max(a * down, b * across)
+    assert abs(view.height - a * down * scale) <= 0.5 or view.height == 1
+    assert abs(view.width - b * across * scale) <= 0.5 or view.width == 1
+
+
+@pytest.mark.parametrize(
+    ("length", "scale", "expected"), [(100, 0.25, 25), (3, 0.1, 1), (7, 3.0, 21), (201, 0.5, 100)]
+)
+def test_a_scaled_side_is_whole_and_never_none(length, scale, expected):
+    assert scaled_length(length, scale) == expected
+
+
+def test_micrometres_per_pixel_follow_the_scale():
+    image = photo(40, 60, mpp=0.5)
+
+    assert Scaled(image, 20, 30).mpp == 1.0
+    assert Padded(Scaled(image, 20, 30), 64, 64).mpp == 1.0
+    assert Scaled(photo(40, 60), 20, 30).mpp is None
