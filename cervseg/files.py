@@ -125,7 +125,12 @@ def read_csv(path: Path, columns: Sequence[str], *, what: str) -> list[dict[str,
 
 
 def pixel_digest(pixels: NDArray[np.uint8]) -> str:
-    """SHA-256 of decoded pixels and their shape, so that a re-encoded copy is still the same."""
+    """SHA-256 of decoded pixels and their shape, so that a re-encoded copy is still the same.
+
+    Empty for a picture of one colour: blank ground is alike everywhere and identifies nothing.
+    """
+    if (pixels == pixels[:1, :1]).all():
+        return ""
     digest = hashlib.sha256(repr(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()

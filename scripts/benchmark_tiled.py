@@ -1,6 +1,6 @@
 """Time tiled inference against the loop one would write first: same network, grid and fields.
 
-    python scripts/benchmark_tiled.py [--config FILE] [--repeats 7] [--json]
+    python scripts/benchmark_tiled.py [--config FILE] [--repeats 5] [--json]
 
 Ours is what `cervseg tiled-infer` runs: batches of tiles through one compiled function, the next
 batch read meanwhile, tiles blended. The loop calls `model.predict` for each tile and pastes the
@@ -181,8 +181,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and tell; the exit code."""
     parser = argparse.ArgumentParser(description="Time tiled inference against a plain loop.")
     parser.add_argument("--config", default=CONFIG, help="default: configs/demo.yaml")
-    parser.add_argument("--fields", type=int, default=4, help="how many (default 4)")
-    parser.add_argument("--repeats", type=int, default=7, help="turns (default 7, at least 5)")
+    parser.add_argument("--fields", type=int, default=2, help="how many (default 2)")
+    parser.add_argument("--repeats", type=int, default=5, help="turns (default and at least 5)")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     arguments = parser.parse_args(argv)
     if arguments.repeats < 5 or arguments.fields < 1:

@@ -13,7 +13,7 @@ def refuse_leaks(sources: Sequence[SourceRow]) -> None:
     """Check that no group and no identical picture is in two splits.
 
     Pictures are compared by their decoded pixels, so a re-encoded or renamed copy counts; an
-    identical tile of two pictures (blank ground) does not.
+    picture of one colour (blank ground) does not.
 
     Raises:
         LeakError: Lists what is on two sides, with the names.
@@ -29,7 +29,8 @@ def refuse_leaks(sources: Sequence[SourceRow]) -> None:
 def _across(sources: Sequence[SourceRow], key: str) -> list[str]:
     sides: dict[str, list[SourceRow]] = defaultdict(list)
     for row in sources:
-        sides[getattr(row, key)].append(row)
+        if value := getattr(row, key):
+            sides[value].append(row)
     problems = []
     for value, rows in sides.items():
         first = {row.split: row.name for row in reversed(rows)}
@@ -50,7 +51,7 @@ def refuse_trained_images(images: Sequence[tuple[str, str]], contract: Contract)
     Raises:
         LeakError: Lists the images it knows.
     """
-    seen = {image.sha256: image.split for image in contract.trained_on}
+    seen = {image.sha256: image.split for image in contract.trained_on if image.sha256}
     problems = [f"{name}: in its {seen[digest]} split" for name, digest in images if digest in seen]
     if problems:
         raise LeakError(

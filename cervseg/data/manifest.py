@@ -28,7 +28,7 @@ class SourceRow(NamedTuple):
         vertical: Full-size pixels per file pixel.
         horizontal: Likewise.
         mpp: Micrometres per file pixel, or empty.
-        sha256: Of the decoded pixels.
+        sha256: Of the decoded pixels; empty for a picture of one colour.
         phash: Empty until near duplicates are looked for.
         foreground: Share of pixels that belong to a class.
     """

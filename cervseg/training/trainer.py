@@ -75,7 +75,7 @@ def draft_contract(setup: Setup) -> Contract:
         trained_on=tuple(
             TrainingImage(row.sha256, row.phash or None, row.split)
             for row in setup.dataset.sources
-            if row.split != "test"
+            if row.split != "test" and row.sha256
         ),
         seed=setup.seed,
         versions=runtime.versions(),
