@@ -58,7 +58,7 @@ def find_fields(config: DataConfig) -> list[Field]:
                 Field(path.stem, path, mask, path.stem, source.scale, split) for path, mask in found
             ]
             problems += wrong
-    problems += _repeated((field.name, field.image) for field in fields)
+    problems += repeated_names((field.name, field.image) for field in fields)
     if problems:
         raise DataError(list_problems("images and masks do not pair", problems))
     if not fields:
@@ -130,14 +130,15 @@ def _pair(
     image_files, mask_files = find_images(images), find_images(masks)
     by_stem = {path.stem: path for path in mask_files}
     stems = {path.stem for path in image_files}
-    problems = _repeated((path.stem, path) for path in mask_files)
+    problems = repeated_names((path.stem, path) for path in mask_files)
     problems += [f"{path}: no image of this name" for path in mask_files if path.stem not in stems]
     if not background:
         problems += [f"{p}: no mask of this name" for p in image_files if p.stem not in by_stem]
     return [(path, by_stem.get(path.stem)) for path in image_files], problems
 
 
-def _repeated(named: Iterable[tuple[str, Path]]) -> list[str]:
+def repeated_names(named: Iterable[tuple[str, Path]]) -> list[str]:
+    """A problem for each name that several files share."""
     paths: dict[str, list[Path]] = defaultdict(list)
     for name, path in named:
         paths[name].append(path)

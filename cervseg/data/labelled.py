@@ -8,6 +8,7 @@ import numpy as np
 
 from cervseg.arrays import Mask
 from cervseg.classes import BACKGROUND, Classes
+from cervseg.data.fields import list_problems, repeated_names
 from cervseg.data.manifest import Dataset, SourceRow, TileRow
 from cervseg.errors import DataError
 from cervseg.images.image import Image, find_images, open_image
@@ -66,12 +67,19 @@ def labelled_folders(images: Path, masks: Path, reading: Reading) -> list[Labell
     """Two folders paired by stem.
 
     Raises:
-        DataError: A folder is missing or empty, or an image has no mask of its name.
+        DataError: A folder is missing or empty, an image has no mask of its name, or two files
+            have one name.
     """
-    by_stem = {path.stem: path for path in find_images(masks)}
-    found = find_images(images)
+    found, mask_files = find_images(images), find_images(masks)
     if not found:
         raise DataError(f"{images}: no images in it")
+    problems = [
+        *repeated_names((path.stem, path) for path in found),
+        *repeated_names((path.stem, path) for path in mask_files),
+    ]
+    if problems:
+        raise DataError(list_problems("images and masks do not pair", problems))
+    by_stem = {path.stem: path for path in mask_files}
     missing = [path for path in found if path.stem not in by_stem]
     if missing:
         raise DataError(f"{missing[0]}: no mask of this name in {masks} ({len(missing)} in all)")

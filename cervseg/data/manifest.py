@@ -161,8 +161,8 @@ def open_dataset(folder: Path) -> Dataset:
             Classes.of(cast(dict[str, str], document["classes"])),
             float(cast(float, document["scale"])),
             int(cast(int, document["tile_size"])),
-            cast(Reading, document["reading"]),
-            cast(Reading, document["tile_reading"]),
+            _reading(document["reading"]),
+            _reading(document["tile_reading"]),
             tuple(_source(row) for row in sources),
             tuple(_tile(row) for row in tiles),
         )
@@ -177,6 +177,12 @@ def _check_present(dataset: Dataset) -> None:
         for name in (row.tile, row.mask):
             if name and not dataset.path(name).is_file():
                 raise DataError(f"{dataset.path(name)}: the dataset names it, but it is gone")
+
+
+def _reading(value: JSON) -> Reading:
+    if value not in ("index", "colour", "threshold"):
+        raise ValueError(f"unknown mask reading {value!r}")
+    return cast(Reading, value)
 
 
 def _split(text: str) -> Split:
@@ -198,6 +204,8 @@ def _source(row: dict[str, str]) -> SourceRow:
 
 
 def _tile(row: dict[str, str]) -> TileRow:
+    if row["kind"] not in ("window", "reduced"):
+        raise ValueError(f"unknown kind of tile {row['kind']!r}")
     values = TileRow(**row)  # type: ignore[arg-type]  # all text until the next line
     return values._replace(
         split=_split(row["split"]),

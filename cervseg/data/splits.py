@@ -61,11 +61,11 @@ def _by_lists(
     names = [field.name for field in fields]
     for place, patterns in lists.items():
         for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in names):
+            if not any(_matches(name, pattern) for name in names):
                 raise ConfigError(f"'data.split.{place}': {pattern!r} matches no image")
     chosen, left_out = [], []
     for field in fields:
-        places = [s for s, ps in lists.items() if any(fnmatchcase(field.name, p) for p in ps)]
+        places = [s for s, ps in lists.items() if any(_matches(field.name, p) for p in ps)]
         if len(places) > 1:
             raise ConfigError(f"'data.split': {field.name!r} is in {' and '.join(places)}")
         if places:
@@ -76,3 +76,8 @@ def _by_lists(
         return chosen, []
     shown = ", ".join(left_out[:5]) + (", …" if len(left_out) > 5 else "")
     return chosen, [f"{len(left_out)} image(s) stand in no list and are left out: {shown}"]
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """A name may itself hold brackets, so it also stands for itself."""
+    return name == pattern or fnmatchcase(name, pattern)

@@ -108,7 +108,8 @@ def _overlap(config: TiledInferConfig, contract: Contract, size: int) -> int:
                 hint=f"at most {size // 2} is useful",
             )
         return config.overlap
-    return size // 4 if contract.margin is None else min(2 * contract.margin, size // 2)
+    wanted = size // 4 if contract.margin is None else min(2 * contract.margin, size // 2)
+    return min(wanted, size - contract.align)  # a tile of a single stride has no room to share
 
 
 def predict_tiled(

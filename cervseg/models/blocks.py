@@ -24,7 +24,9 @@ def normalize(x: Tensor, kind: Normalization, name: str) -> Tensor:
     if kind == "group":
         groups = max(g for g in (1, 2, 4, 8) if x.shape[-1] % g == 0)
         return layers.GroupNormalization(groups, name=f"{name}_norm")(x)
-    return x
+    if kind == "none":
+        return x
+    raise ValueError(f"normalization {kind!r} is not known")
 
 
 def convolve(
@@ -58,7 +60,11 @@ def convolve(
 
 def rescale(x: Tensor, kind: Literal["unit", "none"]) -> Tensor:
     """The first layer: [0, 255] to [0, 1], or as it is."""
-    return layers.Rescaling(1 / 255, name="rescaling")(x) if kind == "unit" else x
+    if kind == "none":
+        return x
+    if kind == "unit":
+        return layers.Rescaling(1 / 255, name="rescaling")(x)
+    raise ValueError(f"rescaling {kind!r} is not known")
 
 
 def logits(x: Tensor, channels: int) -> Tensor:

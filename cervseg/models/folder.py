@@ -27,7 +27,7 @@ def build_network(contract: Contract, *, where: str) -> Tensor:
     try:
         shape = (None, None, contract.input_channels)
         return build(shape, contract.channels, **contract.options)
-    except (TypeError, ValueError, OverflowError) as exc:
+    except (TypeError, ValueError, LookupError, OverflowError) as exc:
         raise ModelError(f"{where}: can't build {contract.architecture}: {exc}") from exc
 
 

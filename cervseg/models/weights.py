@@ -59,8 +59,10 @@ def _read(file: h5py.File, name: str, shape: tuple[int, ...]) -> NDArray[np.floa
         if not isinstance(link, h5py.HardLink):
             return "a link, not data"
     found = file[name]
-    if not isinstance(found, h5py.Dataset) or found.external or found.dtype.kind != "f":
+    if not isinstance(found, h5py.Dataset) or found.dtype.kind != "f":
         return "not an array of numbers"
+    if found.external or found.is_virtual:
+        return "a link, not data"
     if found.shape != shape:
         return f"{found.shape} in the file, {shape} in the network"
     return np.asarray(found[()], np.float32)

@@ -1,0 +1,218 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image as Pillow
+
+from cervseg.config.data import DataConfig
+from cervseg.data.fields import Field, find_fields, group_names, list_problems
+from cervseg.errors import ConfigError, DataError
+
+
+def make(*paths):
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Pillow.new("L", (2, 3)).save(path)
+
+
+def config(folder, **more):
+    source = {"images": str(folder / "images"), "masks": str(folder / "masks")}
+    return DataConfig.model_validate({"source": source, **more})
+
+
+def problems(folder, **more):
+    """The lines of the error."""
+    with pytest.raises(DataError) as caught:
+        find_fields(config(folder, **more))
+    return str(caught.value).split("\n")
+
+
+def test_images_and_masks_pair_by_stem_whatever_suffix_and_folder(tmp_path):
+    make(tmp_path / "images" / "b.JPG", tmp_path / "images" / "slide 1" / "a.x.tif")
+    make(tmp_path / "masks" / "deep" / "b.png", tmp_path / "masks" / "a.x.BMP")
+
+    assert find_fields(config(tmp_path)) == [
+        Field("a.x", tmp_path / "images" / "slide 1" / "a.x.tif", tmp_path / "masks" / "a.x.BMP",
+              "a.x"),
+        Field("b", tmp_path / "images" / "b.JPG", tmp_path / "masks" / "deep" / "b.png", "b"),
+    ]  # fmt: skip
+
+
+def test_all_that_does_not_pair_is_told_at_once(tmp_path):
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    make(images / "a.png", images / "both.png", images / "deep" / "both.jpg", images / "c.png")
+    make(masks / "b.png", masks / "both.png", masks / "c.png", masks / "c.tif")
+
+    assert problems(tmp_path) == [
+        "images and masks do not pair: 4 problems",
+        f"  {masks}/c.png and {masks}/c.tif: two files with one stem",
+        f"  {masks}/b.png: no image of this name",
+        f"  {images}/a.png: no mask of this name",
+        f"  {images}/both.png and {images}/deep/both.jpg: two files with one stem",
+    ]
+
+
+def test_twenty_problems_are_shown_and_the_rest_counted(tmp_path):
+    make(*(tmp_path / "images" / f"{i:02d}.png" for i in range(23)))
+    make(tmp_path / "masks" / "00.png")
+
+    lines = problems(tmp_path)
+
+    assert lines[0] == "images and masks do not pair: 22 problems"
+    assert lines[20] == f"  {tmp_path}/images/20.png: no mask of this name"
+    assert lines[21:] == ["  and 2 more"]
+
+
+def test_one_problem_is_not_several():
+    assert list_problems("what", ["it"]) == "what: 1 problem\n  it"
+    assert list_problems("what", list("ab"), most=1) == "what: 2 problems\n  a\n  and 1 more"
+
+
+def test_a_missing_mask_is_background_where_the_config_says_so(tmp_path):
+    make(tmp_path / "images" / "a.png", tmp_path / "images" / "b.png", tmp_path / "masks" / "b.png")
+
+    fields = find_fields(config(tmp_path, missing_mask="background"))
+
+    assert [field.mask for field in fields] == [None, tmp_path / "masks" / "b.png"]
+
+
+def test_a_mask_without_image_is_a_problem_even_then(tmp_path):
+    make(tmp_path / "images" / "a.png", tmp_path / "masks" / "b.png")
+
+    assert problems(tmp_path, missing_mask="background")[1:] == [
+        f"  {tmp_path}/masks/b.png: no image of this name"
+    ]
+
+
+def test_stems_of_different_case_do_not_pair(tmp_path):
+    make(tmp_path / "images" / "A.png", tmp_path / "masks" / "a.png")
+
+    assert len(problems(tmp_path)) == 3
+
+
+def test_two_sources_may_not_share_a_name(tmp_path):
+    for name in ("one", "two"):
+        make(tmp_path / name / "images" / "a.png", tmp_path / name / "masks" / "a.png")
+    sources = [
+        {"images": str(tmp_path / name / "images"), "masks": str(tmp_path / name / "masks")}
+        for name in ("one", "two")
+    ]
+
+    with pytest.raises(DataError) as caught:
+        find_fields(DataConfig.model_validate({"source": sources}))
+
+    assert str(caught.value).split("\n")[1:] == [
+        f"  {tmp_path}/one/images/a.png and {tmp_path}/two/images/a.png: two files with one stem"
+    ]
+
+
+def test_no_source_no_folder_and_no_image_are_told_apart(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        find_fields(DataConfig())
+    assert str(caught.value) == "'data.source' is missing"
+    assert caught.value.hint == "name `images` and `masks` folders"
+
+    with pytest.raises(DataError) as caught:
+        find_fields(config(tmp_path))
+    assert str(caught.value) == f"{tmp_path}/images: no such folder"
+
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(DataError) as caught:
+        find_fields(config(tmp_path))
+    assert str(caught.value) == f"{tmp_path}/images: no images in it"
+
+
+def test_one_folder_for_images_and_masks_is_refused(tmp_path):
+    make(tmp_path / "a.png")
+    source = {"images": str(tmp_path), "masks": str(tmp_path / "." / "x" / "..")}
+    (tmp_path / "x").mkdir()
+
+    with pytest.raises(ConfigError) as caught:
+        find_fields(DataConfig.model_validate({"source": source}))
+
+    assert str(caught.value) == f"'data.source': images and masks are one folder, {tmp_path}"
+
+
+# --- split folders ------------------------------------------------------------------------------
+
+
+def split_config(folder, **more):
+    source = {"images": str(folder / "{split}" / "images"), "masks": str(folder / "{split}/masks")}
+    return DataConfig.model_validate({"source": {**source, "scale": [6, 8]}, **more})
+
+
+def test_split_folders_give_each_field_its_split(tmp_path):
+    for name, folder in (("a", "train"), ("b", "val"), ("c", "test"), ("d", "validation")):
+        make(
+            tmp_path / folder / "images" / f"{name}.png",
+            tmp_path / folder / "masks" / f"{name}.png",
+        )
+
+    fields = find_fields(split_config(tmp_path))
+
+    assert [(field.name, field.split) for field in fields] == [
+        ("a", "train"), ("b", "valid"), ("c", "test"), ("d", "valid"),
+    ]  # fmt: skip
+    assert {field.scale for field in fields} == {(6.0, 8.0)}
+
+
+def test_no_split_folder_at_all_is_refused(tmp_path):
+    with pytest.raises(DataError) as caught:
+        find_fields(split_config(tmp_path))
+
+    expected = f"{tmp_path}/{{split}}/images: no folder for any of train, valid, test"
+    assert str(caught.value) == expected
+
+
+def test_one_name_in_two_split_folders_is_a_problem(tmp_path):
+    for folder in ("train", "test"):
+        make(tmp_path / folder / "images" / "a.png", tmp_path / folder / "masks" / "a.png")
+
+    with pytest.raises(DataError, match="two files with one stem"):
+        find_fields(split_config(tmp_path))
+
+
+# --- groups -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keys", "name", "group"),
+    [
+        ({}, "slide7_field_12", "slide7_field_12"),
+        ({"group_pattern": r"^slide\d+"}, "slide7_field_12", "slide7"),
+        ({"group_pattern": r"slide(\d+)_(field)"}, "slide7_field_12", "7"),
+        ({"group_pattern": r"^(.+)_\d+x\d+$"}, "268_512x1024", "268"),
+        ({"group_block": 4}, "slide7_field_12", "3"),
+        ({"group_block": 4}, "slide7_field_0015", "3"),
+        ({"group_block": 1}, "9", "9"),
+    ],
+)
+def test_the_group_of_a_name(keys, name, group):
+    assert group_names([name], DataConfig.model_validate(keys)) == [group]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"group_pattern": r"^slide\d+"},
+         "'data.group_pattern' does not match image name 'field a'"),
+        ({"group_pattern": r"field(\d+)?"},
+         "'data.group_pattern': the parenthesis is empty for 'field a'"),
+        ({"group_block": 3}, "'data.group_block': image name 'field a' has no number"),
+    ],
+)  # fmt: skip
+def test_a_name_without_group_is_refused(keys, message):
+    with pytest.raises(ConfigError) as caught:
+        group_names(["field a"], DataConfig.model_validate(keys))
+
+    assert str(caught.value) == message
+
+
+def test_fields_take_the_group_of_their_name(tmp_path):
+    for name in ("s1_3", "s1_4", "s2_3"):
+        make(tmp_path / "images" / f"{name}.png", tmp_path / "masks" / f"{name}.png")
+
+    fields = find_fields(config(tmp_path, group_pattern=r"^(s\d)"))
+
+    assert [field.group for field in fields] == ["s1", "s1", "s2"]
+    assert all(isinstance(field.image, Path) for field in fields)

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from cervseg.classes import IGNORE, Classes
+from cervseg.images.overlays import FILL, draw_overlay, write_picture
+
+TWO = Classes.of({"cell": "#00ff00", "nucleus": "#ff0000"})
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (61, 83, 3), np.uint8)
+
+
+@pytest.fixture
+def mask():
+    mask = np.zeros((61, 83), np.uint8)
+    mask[10:40, 8:50] = 1
+    mask[20:35, 55:75] = 2
+    mask[50:55, 3:9] = IGNORE
+    return mask
+
+
+def test_background_and_ignored_pixels_stay_as_they_are(pixels, mask):
+    overlay = draw_overlay(pixels, mask, TWO)
+
+    far = np.ones(mask.shape, bool)
+    far[5:45, 3:80] = False
+    np.testing.assert_array_equal(overlay[far], pixels[far])
+
+
+def test_an_object_is_tinted_inside_and_outlined_in_its_colour(pixels, mask):
+    overlay = draw_overlay(pixels, mask, TWO)
+
+    for place, colour in (((25, 30), TWO.colours[0]), ((27, 65), TWO.colours[1])):
+        expected = (1 - FILL) * pixels[place] + FILL * np.array(colour)
+        np.testing.assert_allclose(overlay[place], expected, atol=0.51)
+    assert overlay[10, 30].tolist() == list(TWO.colours[0])
+    assert overlay[27, 55].tolist() == list(TWO.colours[1])
+
+
+def test_the_image_itself_is_not_drawn_on(pixels, mask):
+    before = pixels.copy()
+    pixels.flags.writeable = False
+
+    draw_overlay(pixels, mask, TWO)
+
+    np.testing.assert_array_equal(pixels, before)
+
+
+def test_an_empty_mask_gives_the_image_back(pixels):
+    overlay = draw_overlay(pixels, np.zeros((61, 83), np.uint8), TWO)
+
+    np.testing.assert_array_equal(overlay, pixels)
+    assert overlay is not pixels
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_picture_is_written_in_the_format_of_its_name(tmp_path, pixels, suffix):
+    path = tmp_path / "overlays" / f"a.{suffix}"
+
+    write_picture(path, pixels)
+
+    with Pillow.open(path) as file:
+        assert file.format == {"png": "PNG", "jpg": "JPEG"}[suffix]
+        assert file.size == (83, 61)

@@ -1,0 +1,139 @@
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+
+from cervseg.classes import Classes
+from cervseg.contract import Contract
+from cervseg.errors import ModelError
+from cervseg.models.folder import build_network, load_model, save_model
+
+pytestmark = pytest.mark.usefixtures("started")
+
+CONTRACT = Contract(
+    architecture="unet", options={"base_filters": 2, "num_layers": 2, "normalization": "none"},
+    classes=Classes.of({"cell": "#00ff00"}), activation="sigmoid", tile_size=64, align=2,
+)  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_model(tmp_path, build_network(CONTRACT, where="here"), CONTRACT)
+    return tmp_path
+
+
+def refusal(folder, contract=CONTRACT):
+    with pytest.raises(ModelError) as caught:
+        load_model(folder, contract)
+    return str(caught.value)
+
+
+def test_a_model_folder_holds_contract_and_weights_and_nothing_that_runs(folder):
+    assert sorted(p.name for p in folder.iterdir()) == ["contract.json", "model.weights.h5"]
+
+
+def test_weights_lie_under_the_names_of_the_layers(folder):
+    with h5py.File(folder / "model.weights.h5") as file:
+        assert file["down0_conv1/kernel"].shape == (3, 3, 3, 2)
+        assert file["logits/bias"].shape == (1,)
+
+
+def test_an_unknown_architecture_is_refused():
+    with pytest.raises(ModelError) as caught:
+        build_network(replace(CONTRACT, architecture="vnet"), where="m/contract.json")
+
+    assert str(caught.value) == "m/contract.json: architecture 'vnet' is not known"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"filters": 8}, {"channels": 2}, {"base_filters": "many"}, {"base_filters": -1},
+        {"base_filters": 0}, {"base_filters": 1.5}, {"num_layers": 0}, {"num_layers": -3},
+        {"num_layers": "2"}, {"num_layers": None}, {"base_kernels": []}, {"base_kernels": 3},
+        {"base_kernels": {"a": 1}}, {"base_kernels": [0, 0]}, {"base_kernels": ["3", "3"]},
+        {"dilation": []}, {"dilation": [[1], [1]]},
+        {"activation": "os.system"}, {"activation": 5}, {"activation": {"class_name": "Dense"}},
+        {"normalization": ["batch"]}, {"normalization": "instance"}, {"rescaling": "twice"},
+        {"dropout_rate": "much"}, {"dropout_rate": -1, "num_layers": 3},
+        {"dropout_rate": 0.1, "dropout_seed": "x"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_options_the_network_does_not_take_are_refused_in_one_line(options):
+    hostile = replace(CONTRACT, options={**CONTRACT.options, **options})
+
+    with pytest.raises(ModelError) as caught:
+        build_network(hostile, where="m/contract.json")
+
+    assert str(caught.value).startswith("m/contract.json: can't build unet: ")
+
+
+def test_missing_weights_are_refused(folder):
+    (folder / "model.weights.h5").unlink()
+
+    assert refusal(folder) == f"{folder}/model.weights.h5: no such weights"
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", b"\x89HDF\r\n\x1a\n" + bytes(100)])
+def test_a_file_that_holds_no_weights_is_refused_by_name(folder, content):
+    (folder / "model.weights.h5").write_bytes(content)
+
+    assert refusal(folder).startswith(
+        f"{folder}/model.weights.h5: not a readable file of weights: "
+    )
+
+
+@pytest.mark.parametrize("kept", [0.2, 0.5, 0.9])
+def test_truncated_weights_are_refused_by_name(folder, kept):
+    path = folder / "model.weights.h5"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+
+    assert refusal(folder).startswith(f"{path}: not a readable file of weights: ")
+
+
+def test_weights_of_a_network_of_another_shape_are_refused_layer_by_layer(folder):
+    other = replace(CONTRACT, options={**CONTRACT.options, "base_filters": 3})
+
+    lines = refusal(folder, other).split("\n")
+
+    assert lines[0] == f"{folder}/model.weights.h5: 15 weights do not fit the network:"
+    assert lines[1] == "  down0_conv1/kernel: (3, 3, 3, 2) in the file, (3, 3, 3, 3) in the network"
+    assert len(lines) == 7 and lines[-1].endswith(" more")
+
+
+def test_weights_of_fewer_or_more_layers_are_refused(folder):
+    deeper = replace(CONTRACT, options={**CONTRACT.options, "num_layers": 3})
+    assert "down1_conv1/kernel: missing in the file" in refusal(folder, deeper)
+
+    with h5py.File(folder / "model.weights.h5", "a") as file:
+        file["extra/kernel"] = np.zeros(3, "float32")
+    assert refusal(folder).split("\n")[1:] == ["  extra/kernel: no such layer in the network"]
+
+
+@pytest.mark.parametrize("trick", ["soft", "external", "virtual", "text", "group", "storage"])
+def test_weights_that_lie_elsewhere_or_are_no_numbers_are_refused(folder, tmp_path_factory, trick):
+    path, name = folder / "model.weights.h5", "logits/bias"
+    other = tmp_path_factory.mktemp("other") / "secret.h5"
+    with h5py.File(other, "w") as file:
+        file["x"] = np.ones(1, "float32")
+    with h5py.File(path, "a") as file:
+        del file[name]
+        if trick == "soft":
+            file[name] = h5py.SoftLink("/up0_expand/bias")
+        elif trick == "external":
+            file[name] = h5py.ExternalLink(str(other), "/x")
+        elif trick == "virtual":
+            layout = h5py.VirtualLayout((1,), "float32")
+            layout[:] = h5py.VirtualSource(str(other), "x", (1,))
+            file.create_virtual_dataset(name, layout)
+        elif trick == "text":
+            file[name] = np.array(["x"], dtype="S1")
+        elif trick == "group":
+            file.create_group(name)
+        else:
+            file.create_dataset(name, (1,), "float32", external=[(str(other), 0, 4)])
+
+    assert "logits/bias" in refusal(folder)

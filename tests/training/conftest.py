@@ -1,0 +1,83 @@
+"""A dataset of a few tiny tiles, and all that a training of a few seconds is made of."""
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from cervseg.classes import Classes
+from cervseg.config.model import UNetConfig
+from cervseg.config.training import TrainConfig
+from cervseg.contract import Preprocessing
+from cervseg.data.manifest import SourceRow, TileRow, describe, open_dataset, write_dataset
+from cervseg.runs import Run
+
+SIDE = 32
+STILL = {
+    "hflip": False, "vflip": False, "rotation": 0, "scale": (1, 1), "shear": 0, "deformation": 0,
+    "brightness": 0, "contrast": 0, "colour": 0,
+}  # fmt: skip
+TRAIN = {
+    "batch_size": 2, "patience": 0, "epochs": 3, "learning_rate": 0.01, "metrics": ["dice"],
+    "previews": {"num_infer_images": 0}, "augmentation": {"deformation": 1},
+}  # fmt: skip
+MODEL = {"base_filters": 2, "num_layers": 2, "dropout_rate": 0.3}
+
+
+def tile(name, split, folder):
+    """A bright disc on dark noise, and its mask."""
+    rng = np.random.default_rng([ord(c) for c in name])
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    top, left = rng.uniform(8, 24, 2)
+    mask = ((rows - top) ** 2 + (columns - left) ** 2 < 36).astype(np.uint8)
+    pixels = rng.integers(0, 90, (SIDE, SIDE, 3)) + 120 * mask[..., None]
+    (folder / "tiles").mkdir(parents=True, exist_ok=True)
+    Pillow.fromarray(pixels.astype(np.uint8)).save(folder / "tiles" / f"{name}.png")
+    Pillow.fromarray(mask).save(folder / "tiles" / f"{name}_mask.png")
+    paths = (f"tiles/{name}.png", f"tiles/{name}_mask.png")
+    share = float(mask.mean())
+    return (
+        SourceRow(name, *paths, name, split, SIDE, SIDE, 1.0, 1.0, "", name, "", share),
+        TileRow(*paths, name, name, split, "window", 1.0, 0, 0, SIDE, SIDE, share, name),
+    )
+
+
+@pytest.fixture(scope="session")
+def make_dataset(tmp_path_factory):
+    """Makes a dataset folder with so many tiles a split."""
+
+    def make(train=4, valid=3):
+        folder = tmp_path_factory.mktemp("dataset")
+        names = [(f"t{i}", "train") for i in range(train)]
+        names += [(f"v{i}", "valid") for i in range(valid)]
+        rows = [tile(name, split, folder) for name, split in names]
+        cell = Classes.of({"cell": "#00ff00"})
+        document = describe(cell, scale=1.0, tile_size=SIDE, readings=("index", "index"))
+        sources, tiles = zip(*rows, strict=True)
+        write_dataset(folder, document, sources=sources, tiles=tiles)
+        return open_dataset(folder)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def dataset(make_dataset):
+    return make_dataset()
+
+
+@pytest.fixture
+def setup(started, tmp_path, dataset):
+    """Makes a Setup; a training of its own each name."""
+    from cervseg.training.trainer import Setup
+
+    def make(name="run", *, data=None, workers=1, seed=5, model=(), **train):
+        return Setup(
+            run=Run(tmp_path / name),
+            dataset=data or dataset,
+            model=UNetConfig.model_validate({**MODEL, **dict(model)}),
+            train=TrainConfig.model_validate({**TRAIN, **train}),
+            preprocessing=Preprocessing(),
+            seed=seed,
+            workers=workers,
+        )
+
+    return make

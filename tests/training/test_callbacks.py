@@ -1,0 +1,166 @@
+"""The end of an epoch, without any training: losses are handed in."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from cervseg.config.training import TrainConfig
+from cervseg.runs import Run
+from cervseg.training.callbacks import EpochKeeper
+from cervseg.training.checkpoints import State, load_state
+
+pytestmark = pytest.mark.usefixtures("started")
+
+
+@pytest.fixture
+def model():
+    import keras
+
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(0.1), "mse")
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch, model):
+    """Ends one epoch for each loss until the training stops; returns the state and the rates."""
+    monkeypatch.setattr("cervseg.training.callbacks.plot_curves", lambda *args: None)
+
+    def go(losses, *, run=None, state=None, **config):
+        run = run or Run(tmp_path / "run")
+        config = TrainConfig.model_validate({"epochs": 50, "schedule": "flat", **config})
+        keeper = EpochKeeper(run, config, state or State())
+        keeper.set_model(model)
+        model.stop_training = False
+        rates = []
+        for epoch, loss in enumerate(losses, start=keeper.state.epoch):
+            weight = np.full((1, 1), epoch, "float32")
+            model.layers[0].set_weights([weight, np.zeros(1, "float32")])
+            keeper.on_epoch_end(epoch, {"loss": 9.0, "val_loss": loss})
+            rates.append(round(float(model.optimizer.learning_rate), 6))
+            if model.stop_training:
+                break
+        return keeper.state, rates
+
+    return go
+
+
+def test_patience_counts_epochs_without_a_better_loss(train):
+    state, _ = train([5, 4, 4, 4.5, 3, 3.5, 3, 3, 2, 1], patience=3)
+
+    assert (state.ended, state.epoch, state.best_epoch, state.best) == ("patience", 8, 5, 3)
+
+
+def test_without_patience_training_goes_on_to_the_last_epoch(train):
+    state, _ = train([1, 2, 3, 4, 5, 6], patience=0, epochs=5)
+
+    assert (state.ended, state.epoch, state.best_epoch) == ("epochs", 5, 1)
+
+
+def test_the_best_weights_are_kept_and_not_the_last(train, tmp_path):
+    from cervseg.models.weights import load_weights
+
+    train([5, 4, 2, 3, 2], epochs=5)
+
+    import keras
+
+    fresh = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, name="dense")])
+    saved = Run(tmp_path / "run").best
+    import h5py
+
+    with h5py.File(saved) as file:
+        (name,) = file
+    fresh = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, name=name.split("/")[0])])
+    load_weights(saved, fresh)
+    assert float(np.array(fresh.layers[0].kernel)[0, 0]) == 2, "those of the third epoch, from 0"
+
+
+def test_without_validation_the_training_loss_decides(tmp_path, monkeypatch, model):
+    monkeypatch.setattr("cervseg.training.callbacks.plot_curves", lambda *args: None)
+    keeper = EpochKeeper(Run(tmp_path), TrainConfig(), State())
+    keeper.set_model(model)
+
+    for epoch, loss in enumerate([3.0, 1.0, 2.0]):
+        keeper.on_epoch_end(epoch, {"loss": loss})
+
+    assert (keeper.state.best, keeper.state.best_epoch) == (1.0, 2)
+
+
+def test_a_plateau_reduces_the_rate_down_to_its_minimum(train):
+    reducer = {"factor": 0.5, "patience": 2, "minimum": 0.02}
+
+    _, rates = train([3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2], schedule="plateau", patience=0,
+                     reducer=reducer)  # fmt: skip
+
+    assert rates == [0.1, 0.1, 0.05, 0.05, 0.025, 0.025, 0.025, 0.02, 0.02, 0.02, 0.02]
+
+
+def test_a_flat_schedule_never_reduces(train):
+    assert set(train([3] * 12, patience=0)[1]) == {0.1}
+
+
+def test_the_history_has_the_rate_an_epoch_was_trained_with(train, tmp_path):
+    reducer = {"factor": 0.5, "patience": 1}
+    state, _ = train([3, 3, 3], schedule="plateau", reducer=reducer, epochs=3)
+
+    run = Run(tmp_path / "run")
+    with run.history_table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["epoch", "loss", "val_loss", "learning_rate"]
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    np.testing.assert_allclose([float(row["learning_rate"]) for row in rows], [0.1, 0.1, 0.05])
+    assert json.loads(run.history.read_text())["columns"] == state.columns()
+
+
+def test_a_stop_file_ends_the_training_after_the_epoch(train, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "STOP").touch()
+
+    state, _ = train([3, 2, 1])
+
+    assert (state.ended, state.epoch) == ("stop", 1)
+
+
+def test_the_state_is_saved_last_so_that_it_vouches_for_the_rest(train, tmp_path, model):
+    run = Run(tmp_path / "run")
+
+    state, _ = train([3, 2], epochs=9)
+
+    saved = load_state(run.state, model)
+    assert saved == state and saved.epoch == 2
+    assert run.best.stat().st_mtime_ns <= run.state.stat().st_mtime_ns
+    assert run.history_table.stat().st_mtime_ns <= run.state.stat().st_mtime_ns
+
+
+def test_patience_and_plateau_go_on_where_they_were(train, tmp_path):
+    keys = {"schedule": "plateau", "patience": 5, "reducer": {"factor": 0.5, "patience": 3}}
+    losses = [3, 2, 2, 2, 2, 2, 2, 2]
+    unbroken, rates = train(losses, run=Run(tmp_path / "one"), **keys)
+
+    for cut in (1, 3, 4):
+        state, before = train(losses[:cut], run=Run(tmp_path / f"cut{cut}"), **keys)
+        state, after = train(losses[cut:], run=Run(tmp_path / f"cut{cut}"), state=state, **keys)
+        assert state == unbroken
+        del before, after
+    assert unbroken.ended == "patience" and rates[-1] < 0.1
+
+
+def test_a_loss_that_is_no_number_is_never_the_best(train):
+    state, _ = train([3, float("nan"), 2, float("nan")], epochs=4)
+
+    assert (state.best, state.best_epoch, state.waited) == (2, 3, 1)
+
+
+def test_the_preview_is_drawn_for_the_epoch_that_ended(tmp_path, monkeypatch, model):
+    monkeypatch.setattr("cervseg.training.callbacks.plot_curves", lambda *args: None)
+    drawn = []
+    keeper = EpochKeeper(Run(tmp_path), TrainConfig(), State(), preview=drawn.append)
+    keeper.set_model(model)
+
+    for epoch in (0, 1):
+        keeper.on_epoch_end(epoch, {"loss": 1.0})
+
+    assert drawn == [1, 2]
