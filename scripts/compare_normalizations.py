@@ -22,7 +22,8 @@ from cervseg.data.labelled import labelled_sources
 from cervseg.data.manifest import open_dataset
 from cervseg.engines import open_model
 from cervseg.grid import Window, round_up
-from cervseg.images.image import Image, open_image
+from cervseg.images.image import Image
+from cervseg.images.readers import open_image
 from cervseg.images.views import Padded
 from cervseg.inference.bands import predict_bands
 from cervseg.inference.prediction import plan_tiles

@@ -23,8 +23,9 @@ from cervseg.classes import IGNORE
 from cervseg.config.data import Split
 from cervseg.data.manifest import Dataset, open_dataset
 from cervseg.errors import CervsegError, DataError
-from cervseg.images.image import open_image, whole
+from cervseg.images.image import whole
 from cervseg.images.masks import read_mask
+from cervseg.images.readers import open_image
 
 CHANNELS = ("red", "green", "blue", "hue", "saturation", "value", "lightness", "a", "b", "grey")
 LEVELS = 256

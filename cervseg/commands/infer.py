@@ -17,9 +17,10 @@ from cervseg.config.runtime import RuntimeConfig
 from cervseg.contract import Contract, find_model
 from cervseg.errors import DataError, Interrupted
 from cervseg.files import claim
-from cervseg.images.image import Image, open_image, whole
+from cervseg.images.image import Image, whole
 from cervseg.images.masks import read_mask
 from cervseg.images.overlays import draw_overlay, write_picture
+from cervseg.images.readers import open_image
 from cervseg.images.sheets import contact_sheet, thumbnail
 from cervseg.inference.answers import Answer, tiled_answers, whole_answers
 from cervseg.inference.assembly import OutputFolder, coloured_classes, write_results, write_summary

@@ -13,7 +13,8 @@ from cervseg.data.leaks import refuse_leaks, refuse_trained_images
 from cervseg.data.manifest import open_dataset
 from cervseg.errors import DataError, ModelError
 from cervseg.files import pixel_digest
-from cervseg.images.image import open_image, whole
+from cervseg.images.image import whole
+from cervseg.images.readers import open_image
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from cervseg.classes import BACKGROUND, Classes
 from cervseg.data.fields import list_problems, repeated_names
 from cervseg.data.manifest import Dataset, SourceRow, TileRow
 from cervseg.errors import DataError
-from cervseg.images.image import Image, find_images, open_image
+from cervseg.images.image import Image, find_images
 from cervseg.images.masks import Reading, read_mask
+from cervseg.images.readers import open_image
 
 
 class Labelled(NamedTuple):

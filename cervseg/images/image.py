@@ -1,4 +1,4 @@
-"""An image of any kind: what it must offer, how one is opened and found."""
+"""An image of any kind: what it must offer, how files are found, how decoders fail."""
 
 import struct
 from collections.abc import Iterator
@@ -45,17 +45,6 @@ class Image(Protocol):
 def whole(image: Image) -> Window:
     """The window that is all of an image."""
     return Window(0, 0, image.height, image.width)
-
-
-def open_image(path: Path) -> Image:
-    """Open an image file.
-
-    Raises:
-        DataError: It is missing, broken, or too large to decode.
-    """
-    from cervseg.images.photo import open_photo
-
-    return open_photo(path)
 
 
 def find_images(folder: Path) -> list[Path]:

@@ -69,10 +69,11 @@ def load_state(path: Path, model: Tensor) -> State | None:
     model.optimizer.build(model.trainable_variables)
     variables = _variables(model)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, since numpy leaves a file open that turns out to be no archive.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             document = json.loads(bytes(file["state"]).decode())
             arrays = [file[f"v{i:05d}"] for i in range(len(file.files) - 1)]
-        if document.pop("format") != FORMAT:
+        if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
             raise ValueError("another format")
         state = State(**document)
         for variable, array in zip(variables, arrays, strict=True):

@@ -11,8 +11,9 @@ from cervseg.contract import Contract
 from cervseg.data.labelled import Labelled, labelled_sources, read_labelled
 from cervseg.data.manifest import Dataset
 from cervseg.engines.keras import KerasPredictor
-from cervseg.images.image import Image, find_images, open_image, whole
+from cervseg.images.image import Image, find_images, whole
 from cervseg.images.overlays import draw_overlay, write_picture
+from cervseg.images.readers import open_image
 from cervseg.images.sheets import contact_sheet
 from cervseg.inference.decision import Decision
 from cervseg.inference.prediction import plan_tiles, predict_tiled, predict_whole

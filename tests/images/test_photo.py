@@ -8,8 +8,9 @@ from PIL import Image as Pillow
 
 from cervseg.errors import DataError
 from cervseg.grid import Window
-from cervseg.images.image import open_image, whole
+from cervseg.images.image import whole
 from cervseg.images.photo import Photo, open_photo
+from cervseg.images.readers import open_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (15, 20, 3), np.uint8)
 GREY = RGB[..., 0]
