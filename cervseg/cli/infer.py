@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cervseg.cli.job import Job, Talk, load, refuse_both, words_of
+from cervseg.cli.job import Job, Talk, load, refuse_both
 from cervseg.cli.options import (
     Debug,
     Json,
@@ -72,8 +72,7 @@ def infer(
         from cervseg.commands.infer import infer
 
         return infer(
-            asked.load_config(overrides), config_words=words_of(asked.config, overrides),
-            images=asked.find_images(),
+            asked.load_config(overrides), images=asked.find_images(),
             model=tuple(model or ()), output=output, overwrite=overwrite, resume=resume,
             progress=progress,
         )  # fmt: skip
@@ -105,8 +104,7 @@ def tiled_infer(
         from cervseg.commands.infer import tiled_infer
 
         return tiled_infer(
-            asked.load_config(overrides), config_words=words_of(asked.config, overrides),
-            images=asked.find_images(),
+            asked.load_config(overrides), images=asked.find_images(),
             model=tuple(model or ()), output=output, overwrite=overwrite, resume=resume,
             progress=progress,
         )  # fmt: skip

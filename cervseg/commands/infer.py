@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from cervseg import runtime
 from cervseg.arrays import RGB
@@ -59,7 +60,6 @@ def infer(
     images: Sequence[Path | str] = (),
     model: Sequence[Path | str] = (),
     output: Path | str | None = None,
-    config_words: str | None = None,
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress = SILENT,
@@ -72,7 +72,6 @@ def infer(
         model: Run or model folders, several for their mean; default: the key `model`, else
             `train.output`.
         output: Folder to write; default: the key `output`.
-        config_words: How a command line names the config, for the next command.
         overwrite: Move an occupied output aside.
         resume: Leave images out that are done.
         progress: Draws the bars.
@@ -84,18 +83,10 @@ def infer(
         ModelError: The model is missing or broken.
         Interrupted: Ctrl-C or SIGTERM; finished images stay.
     """
-    whole_config = as_config(config)
-    section = _merged(whole_config.infer, whole_config, images=images, model=model, output=output)
-    return _run(
-        "infer",
-        section,
-        find_inputs(_paths(section, images)),
-        runtime_config=whole_config.runtime,
-        config_words=config_words,
-        overwrite=overwrite,
-        resume=resume,
-        progress=progress,
-    )
+    config = as_config(config)
+    section = _merged(config.infer, config, images=images, model=model, output=output)
+    return _run("infer", section, config.runtime, overwrite=overwrite, resume=resume,
+                progress=progress)  # fmt: skip
 
 
 def tiled_infer(
@@ -104,7 +95,6 @@ def tiled_infer(
     images: Sequence[Path | str] = (),
     model: Sequence[Path | str] = (),
     output: Path | str | None = None,
-    config_words: str | None = None,
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress = SILENT,
@@ -116,20 +106,19 @@ def tiled_infer(
     Raises:
         ConfigError: Tile or overlap do not fit the model's stride.
     """
-    whole_config = as_config(config)
-    section = _merged(
-        whole_config.tiled_infer, whole_config, images=images, model=model, output=output
-    )
-    return _run(
-        "tiled-infer",
-        section,
-        find_inputs(_paths(section, images)),
-        runtime_config=whole_config.runtime,
-        config_words=config_words,
-        overwrite=overwrite,
-        resume=resume,
-        progress=progress,
-    )
+    config = as_config(config)
+    section = _merged(config.tiled_infer, config, images=images, model=model, output=output)
+    return _run("tiled-infer", section, config.runtime, overwrite=overwrite, resume=resume,
+                progress=progress)  # fmt: skip
+
+
+class _Asked(NamedTuple):
+    """A section of the config with what the command line says in place of its keys."""
+
+    section: InferConfig
+    images: list[Path]
+    model: list[Path]
+    output: Path
 
 
 def _merged(
@@ -139,38 +128,31 @@ def _merged(
     images: Sequence[Path | str],
     model: Sequence[Path | str],
     output: Path | str | None,
-) -> InferConfig:
-    """The section with what the command line says in place of its keys."""
-    changes: dict[str, object] = {}
-    changes["model"] = tuple(map(Path, model)) or section.model or (config.train.output,)
-    if output is not None:
-        changes["output"] = Path(output)
-    if images:
-        changes["images"] = None
-    return section.model_copy(update=changes)
-
-
-def _paths(section: InferConfig, images: Sequence[Path | str]) -> list[Path]:
-    return list(map(Path, images)) or ([section.images] if section.images else [])
+) -> _Asked:
+    return _Asked(
+        section,
+        list(map(Path, images)) or ([section.images] if section.images else []),
+        list(map(Path, model)) or list(section.model) or [config.train.output],
+        section.output if output is None else Path(output),
+    )
 
 
 def _run(
     command: str,
-    section: InferConfig,
-    inputs: Sequence[Input],
+    asked: _Asked,
+    settings: RuntimeConfig,
     *,
-    runtime_config: RuntimeConfig,
-    config_words: str | None,
     overwrite: bool,
     resume: bool,
     progress: Progress,
 ) -> Report:
-    for path in section.model:
+    inputs = find_inputs(asked.images)
+    for path in asked.model:
         Contract.load(find_model(path))  # missing or broken: before Keras is imported
-    output = OutputFolder(section.output)
+    output = OutputFolder(asked.output)
     done = _Done()
     with claim(output.folder, overwrite=overwrite, resume=resume):
-        tools, notices = _prepare(section, output, runtime_config, progress=progress)
+        tools, notices = _prepare(asked, output, settings, progress=progress)
         try:
             _each(inputs, tools, done, resume=resume, progress=progress)
         except KeyboardInterrupt as exc:
@@ -195,14 +177,15 @@ def _run(
 
 
 def _prepare(
-    section: InferConfig, output: OutputFolder, settings: RuntimeConfig, *, progress: Progress
+    asked: _Asked, output: OutputFolder, settings: RuntimeConfig, *, progress: Progress
 ) -> tuple[_Tools, tuple[str, ...]]:
     runtime.start(
         device=settings.device, threads=settings.threads, deterministic=settings.deterministic
     )
     from cervseg.engines import open_model
 
-    contract, predict = open_model(section.model)
+    section = asked.section
+    contract, predict = open_model(asked.model)
     notices: tuple[str, ...] = ()
     if isinstance(section, TiledInferConfig):
         answer, plan = tiled_answers(contract, predict, section, progress=progress)

@@ -76,6 +76,8 @@ def load_state(path: Path, model: Tensor) -> State | None:
         if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
             raise ValueError("another format")
         state = State(**document)
+        if len(arrays) != len(variables):
+            raise ValueError(f"it holds {len(arrays)} variables, the network has {len(variables)}")
         for variable, array in zip(variables, arrays, strict=True):
             if tuple(variable.shape) != array.shape:
                 raise ValueError(f"{variable.path} is {array.shape}, not {tuple(variable.shape)}")

@@ -77,6 +77,7 @@ def test_without_the_seeds_of_dropout_it_would_not(tmp_path):
 
 def test_what_the_training_knows_survives_to_the_last_bit(tmp_path):
     model = make()
+    steps(model, 1)
     save_state(tmp_path / "last.npz", model, STATE)
 
     state = load_state(tmp_path / "last.npz", model)
@@ -144,12 +145,27 @@ def test_a_state_of_another_kind_is_refused_by_name(tmp_path, text):
 
 def test_the_state_of_another_network_is_refused_with_the_layer(tmp_path):
     path = tmp_path / "last.npz"
-    save_state(path, make(units=4), STATE)
+    other = make(units=4)
+    steps(other, 1)
+    save_state(path, other, STATE)
 
     told = refusal(path, make(units=3))
 
     assert re.fullmatch(
         re.escape(f"{path}: can't be resumed from: ") + r"\S+kernel is \(5, 4\), not \(5, 3\)", told
+    )
+
+
+def test_the_state_of_a_network_of_other_depth_is_refused_with_the_numbers(tmp_path):
+    path, model = tmp_path / "last.npz", make()
+    save_state(path, model, STATE)  # before its first step, so without an optimiser
+
+    told = refusal(path, make())
+
+    assert re.fullmatch(
+        re.escape(f"{path}: can't be resumed from: ")
+        + r"it holds (\d+) variables, the network has (\d+)",
+        told,
     )
 
 
