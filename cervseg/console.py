@@ -120,9 +120,7 @@ def show_report(
 
 def _show_table(table: Table) -> None:
     """Numbers to the right; on a terminal it folds, elsewhere it is as wide as it needs."""
-    shown = RichTable(
-        title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD
-    )
+    shown = RichTable(box=box.SIMPLE_HEAD)
     for i, name in enumerate(table.columns):
         is_number = all(re.match(r"[-+]?\d|[-–—]?$", row[i]) for row in table.rows)
         shown.add_column(Text(name), justify="right" if is_number else "left", overflow="fold")
@@ -132,6 +130,7 @@ def _show_table(table: Table) -> None:
     if not console.is_terminal:
         unbounded = console.options.update(max_width=10_000)
         shown.width = Measurement.get(console, unbounded, shown).maximum
+    console.print(Text(table.title, style="bold"), soft_wrap=True)  # its own would be folded
     console.print(shown, crop=False)
 
 

@@ -181,7 +181,8 @@ def claim(folder: Path, *, overwrite: bool = False, resume: bool = False) -> Ite
         refuse_occupied(folder, overwrite=overwrite)
         if is_occupied(folder):
             with _locked(folder):  # nobody may be writing to it
-                set_aside(folder)
+                backup = set_aside(folder)
+            (backup / LOCK).unlink(missing_ok=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:

@@ -1,5 +1,6 @@
 """The machine: backend, threads, devices, seeds. The only file that knows which backend runs."""
 
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -198,6 +199,8 @@ def compiled(
 def settle_queue(model: Tensor, batch: tuple[Tensor, Tensor]) -> None:
     """On JAX, let `fit` find everything built, else it eats batches of the first epoch."""
     if on_jax():
+        with _quiet_import():  # `fit` imports it to recognise its data sets
+            importlib.import_module("tensorflow")
         model.optimizer.build(model.trainable_variables)
         model.evaluate(*batch, verbose=0)
 

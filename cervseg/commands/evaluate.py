@@ -1,5 +1,6 @@
 """`cervseg evaluate`: a model and labelled images to scores."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from cervseg.classes import Classes
 from cervseg.commands.task import Task, find_task
 from cervseg.config import Config
 from cervseg.config.data import Split
-from cervseg.config.loader import as_config
+from cervseg.config.loader import as_config, load_config
 from cervseg.contract import Contract, find_model
 from cervseg.data.labelled import Labelled, Read, read_labelled
 from cervseg.errors import ConfigError, DataError, Interrupted
@@ -134,8 +135,10 @@ def evaluate(
         except KeyboardInterrupt as exc:
             raise Interrupted("interrupted; no score is written") from exc
         report = _write(config, task, folder, scored=scored, heading=heading, losses=losses)
-    where = config_words or " ".join(f"--model {path}" for path in paths)
-    return replace(report, next_command=f"cervseg tiled-infer {where} IMAGES" if paths else None)
+    model_words = shlex.join(w for path in paths for w in ("--model", str(path)))
+    unnamed = "" if config.tiled_infer.images else " IMAGES"
+    following = f"cervseg tiled-infer {config_words or model_words}{unnamed}" if paths else None
+    return replace(report, next_command=following)
 
 
 def _mode(*, predictions: Path | None, whole: bool, stretch: bool) -> Mode:
@@ -238,12 +241,14 @@ def _open_assessor(
 
     folder = find_model(path)
     contract = Contract.load(folder)
+    own = Run(path).config
+    train = load_config(own).config.train if own.is_file() else config.train
     assessor = Assessor(
         load_model(folder, contract),
         contract,
-        loss=config.train.loss,
-        metrics=config.train.metrics,
-        batch_size=config.train.batch_size,
+        loss=train.loss,
+        metrics=train.metrics,
+        batch_size=train.batch_size,
     )
     return lambda item, read: assessor.add(read.image, read.mask, item.scale), assessor.values
 

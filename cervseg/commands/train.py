@@ -1,6 +1,7 @@
 """`cervseg train`: a dataset folder to a run folder with a model in it."""
 
 import logging
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -219,7 +220,7 @@ def _report(run: Run, contract: Contract, state: "State", *, config_words: str |
     notices = [f"stopped after epoch {state.epoch} ({state.ended}); best epoch {state.best_epoch}"]
     if margin is None:
         notices.append("the network sees the whole tile, so tiled and whole answers differ")
-    where = config_words or f"--model {run.folder}"
+    where = config_words or shlex.join(["--model", str(run.folder)])
     return Report(
         "train",
         run.folder,

@@ -31,9 +31,9 @@ def plot_curves(path: Path, history: Mapping[str, Sequence[float]], metrics: Seq
             axes.legend(frameon=False)
         axes.set(title=name.replace("_", " "), xlabel="epoch")
         axes.grid(alpha=0.3)
-        if name == "learning_rate":
+        if name == "learning_rate" and max(history[name]) > 0:
             axes.set_yscale("log", nonpositive="mask")  # a cosine ends at 0
-        elif name != "loss":
+        elif name not in ("loss", "learning_rate"):
             axes.set_ylim(0, 1)
     with writing(path) as partial:
         figure.savefig(partial, dpi=100, metadata={"Software": None})

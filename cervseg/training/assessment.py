@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cervseg.arrays import Mask, Tensor
 from cervseg.contract import Contract
@@ -11,6 +12,7 @@ from cervseg.images.image import Image
 from cervseg.images.preprocess import prepare
 from cervseg.losses import SegmentationLoss
 from cervseg.metrics import make_metrics
+from cervseg.runtime import compiled
 
 
 class Assessor:
@@ -33,14 +35,13 @@ class Assessor:
         metrics: Sequence[str],
         batch_size: int,
     ) -> None:
-        self.model = model
         self.contract = contract
         self.batch_size = batch_size
         self.values: dict[str, float] = {}
-        model.compile(
-            loss=SegmentationLoss(loss, contract.activation),
-            metrics=make_metrics(metrics, contract.classes.names, contract.activation),
-        )
+        self._logits = compiled(model, lambda logits: logits)
+        self._loss = SegmentationLoss(loss, contract.activation)
+        self._metrics = make_metrics(metrics, contract.classes.names, contract.activation)
+        self._total, self._tiles = 0.0, 0
 
     def add(self, image: Image, mask: Mask, scale: tuple[float, float]) -> None:
         """Add the tiles of an image, cut without overlap; padding is ignored."""
@@ -57,7 +58,14 @@ class Assessor:
             )
             if contract.color_order == "BGR":
                 pixels = pixels[..., ::-1]
-            logs = self.model.test_on_batch(
-                pixels, np.stack([tile.mask for tile in batch]), return_dict=True
-            )
-            self.values.update({name: float(value) for name, value in logs.items()})
+            self._count(pixels, np.stack([tile.mask for tile in batch]))
+
+    def _count(self, pixels: NDArray[np.uint8], masks: Mask) -> None:
+        """Add a batch; Keras's `test_on_batch` would forget the batches before."""
+        logits = self._logits(pixels)
+        self._total += len(masks) * float(self._loss(masks, logits))
+        self._tiles += len(masks)
+        self.values["loss"] = self._total / self._tiles
+        for metric in self._metrics:
+            metric.update_state(masks, logits)
+            self.values[metric.name] = float(metric.result())

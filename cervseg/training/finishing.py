@@ -68,7 +68,7 @@ def _with_margin(
         return replace(contract, margin=radius)
     log.info(
         "margin %d of a receptive field of %d: tiled and whole differ by at most %.4f "
-        "on %d validation tiles",
+        "in tiles of validation fields: %d",
         check.margin, radius, check.difference, check.windows,
     )  # fmt: skip
     return replace(contract, margin=check.margin)
@@ -97,7 +97,7 @@ def _with_thresholds(
                 yield (mask == channel + 1)[known], answer[..., channel][known]
 
         threshold, dice = best_threshold(pairs())
-        log.info("threshold %.3f for %s: Dice %.3f on %d validation fields",
+        log.info("threshold %.3f for %s: Dice %.3f, validation fields: %d",
                  threshold, name, dice, len(fields))  # fmt: skip
         thresholds.append(threshold)
     return replace(contract, threshold=tuple(thresholds))

@@ -70,6 +70,19 @@ def test_a_wide_but_weak_reach_needs_a_margin_under_its_radius(noise):
     assert 0 < check.margin < 9 and check.difference <= 0.01
 
 
+def test_a_difference_far_inside_counts_where_none_is_nearer_to_the_cut():
+    """Each pixel takes the value three to its left: column 15 is missed by column 18 alone."""
+    pixels = np.zeros((32, 48, 3), np.uint8)
+    pixels[:, 15] = 255
+
+    def predict(tiles):
+        return np.pad(brightness(tiles), ((0, 0), (0, 0), (3, 0), (0, 0)))[:, :, :-3]
+
+    check = measure_margin([Photo(pixels)], predict, tile_size=32, align=1, radius=8)
+
+    assert (check.margin, check.difference) == (3, 0)
+
+
 def test_a_model_that_never_agrees_gets_its_radius(noise):
     def predict(tiles):
         return np.broadcast_to(np.float32(1 / tiles.shape[1]), (*tiles.shape[:3], 1))

@@ -12,10 +12,6 @@ from cervseg.data.manifest import SourceRow, TileRow, describe, open_dataset, wr
 from cervseg.runs import Run
 
 SIDE = 32
-STILL = {
-    "hflip": False, "vflip": False, "rotation": 0, "scale": (1, 1), "shear": 0, "deformation": 0,
-    "brightness": 0, "contrast": 0, "colour": 0,
-}  # fmt: skip
 TRAIN = {
     "batch_size": 2, "patience": 0, "epochs": 3, "learning_rate": 0.01, "metrics": ["dice"],
     "previews": {"num_infer_images": 0}, "augmentation": {"deformation": 1},
@@ -64,19 +60,19 @@ def dataset(make_dataset):
     return make_dataset()
 
 
-@pytest.fixture
-def setup(started, tmp_path, dataset):
-    """Makes a Setup; a training of its own each name."""
+@pytest.fixture(scope="session")
+def make_setup(started, dataset):
+    """Makes what a training in a folder is made of."""
     from cervseg.training.trainer import Setup
 
-    def make(name="run", *, data=None, workers=1, seed=5, model=(), **train):
+    def make(folder, *, data=None, workers=1, **train):
         return Setup(
-            run=Run(tmp_path / name),
+            run=Run(folder),
             dataset=data or dataset,
-            model=UNetConfig.model_validate({**MODEL, **dict(model)}),
+            model=UNetConfig.model_validate(MODEL),
             train=TrainConfig.model_validate({**TRAIN, **train}),
             preprocessing=Preprocessing(),
-            seed=seed,
+            seed=5,
             workers=workers,
         )
 

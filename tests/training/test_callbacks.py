@@ -2,6 +2,7 @@
 
 import csv
 import json
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from cervseg.config.training import TrainConfig
 from cervseg.models.weights import load_weights
 from cervseg.runs import Run
-from cervseg.training.callbacks import EpochKeeper
+from cervseg.training.callbacks import EpochKeeper, ProgressBars
 from cervseg.training.checkpoints import State, load_state
 
 pytestmark = pytest.mark.usefixtures("started")
@@ -158,3 +159,83 @@ def test_the_preview_is_drawn_for_the_epoch_that_ended(tmp_path, monkeypatch, mo
         keeper.on_epoch_end(epoch, {"loss": 1.0})
 
     assert drawn == [1, 2]
+
+
+# --- bars ---------------------------------------------------------------------------------------
+
+
+class Batches:
+    """As much of the training batches as the bars look at."""
+
+    def __init__(self):
+        self.epoch, self.batch_size, self.ready = -1, 4, {(0, 0): 1.0}
+
+    def __len__(self):
+        return 2
+
+
+class Recorder:
+    """Writes down what happens to its bars."""
+
+    def __init__(self):
+        self.seen = []
+
+    @contextmanager
+    def bar(self, description, total):
+        recorder = self
+        self.seen.append(f"open {description} {total}")
+
+        class Bar:
+            def advance(self, steps=1, *, note=None):
+                recorder.seen.append((description, steps, note))
+
+        yield Bar()
+        self.seen.append(f"close {description}")
+
+
+@pytest.fixture
+def bars(model):
+    """Bars over a training of 5 epochs, of which 2 are finished."""
+    batches, progress, stack = Batches(), Recorder(), ExitStack()
+    made = ProgressBars(batches, epochs=5, first=2, stack=stack, progress=progress)
+    made.set_model(model)
+    return made, batches, progress, stack
+
+
+def test_the_batches_are_told_of_each_epoch_before_it_begins(bars):
+    """Else every epoch would draw the same tiles, varied in the same way."""
+    made, batches, _, _ = bars
+
+    for epoch in (2, 3):
+        made.on_epoch_begin(epoch)
+        assert batches.epoch == epoch and batches.ready == {}
+        made.on_epoch_end(epoch, {})
+
+
+def test_epochs_and_steps_have_a_bar_each(bars):
+    made, _, progress, stack = bars
+
+    made.on_epoch_begin(2)
+    for step in (0, 1):
+        made.on_train_batch_begin(step)
+        made.on_train_batch_end(step, {"loss": 0.25})
+    made.on_epoch_end(2, {"loss": 0.25, "val_loss": 0.5, "dice": 0.75})
+    stack.close()
+
+    seen = progress.seen
+    assert seen[:3] == ["open training 5", ("training", 2, None), "open epoch 3/5 2"]
+    notes = [note for _, _, note in seen[3:5]]
+    assert all(note.startswith("loss 0.2500  lr 1.0e-01  ") for note in notes)
+    assert all("samples/s  waiting " in note for note in notes)
+    assert seen[5:] == [
+        "close epoch 3/5", ("training", 1, "loss 0.2500  val_loss 0.5000"), "close training",
+    ]  # fmt: skip
+
+
+def test_bars_close_when_the_training_breaks(bars):
+    made, _, progress, stack = bars
+    made.on_epoch_begin(2)
+
+    stack.close()
+
+    assert progress.seen[-2:] == ["close epoch 3/5", "close training"]

@@ -1,46 +1,38 @@
 """A training that was broken off and resumed is the training that was not."""
 
-import csv
-import os
-import signal
-import subprocess
-import sys
-import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import h5py
 import numpy as np
 import pytest
-import yaml
 
-from cervseg.commands.train import train
-from cervseg.config import Config
-from cervseg.config.loader import dump_config
-from cervseg.data.sampling import TileSampler
-from cervseg.errors import ConfigError, DataError
-from cervseg.files import write_json
-from cervseg.runs import Run
+pytestmark = pytest.mark.usefixtures("started")
 
 
-@pytest.fixture(autouse=True)
-def no_curves(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def no_curves():
     """Pictures of curves take longer than these trainings."""
-    monkeypatch.setattr("cervseg.training.callbacks.plot_curves", lambda *args: None, raising=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cervseg.training.callbacks.plot_curves", lambda *args: None)
+        yield
 
 
 @pytest.fixture(scope="module")
-def unbroken(started, dataset, tmp_path_factory):
-    """Three epochs in one go."""
-    from cervseg.config.model import UNetConfig
-    from cervseg.config.training import TrainConfig
-    from cervseg.contract import Preprocessing
-    from cervseg.training.trainer import Setup, fit
+def fit():
+    from cervseg.training.trainer import fit
 
-    from_here = tmp_path_factory.mktemp("unbroken")
-    return from_here, Setup, fit, UNetConfig, TrainConfig, Preprocessing
+    return fit
 
 
-class Breaker:
+@pytest.fixture(scope="module")
+def unbroken(fit, make_setup, tmp_path_factory):
+    """The run of three epochs in one go."""
+    setup = make_setup(tmp_path_factory.mktemp("unbroken") / "run")
+    fit(setup)
+    return setup.run
+
+
+class Interrupter:
     """A progress that presses Ctrl-C at a step of an epoch."""
 
     def __init__(self, epoch, step):
@@ -48,12 +40,125 @@ class Breaker:
 
     @contextmanager
     def bar(self, description, total):
-        class Bar:
-            steps = 0
+        yield Steps(lambda steps: self.press((description, steps)))
 
-            def advance(bar, steps=1, *, note=None):
-                bar.steps += steps
-                if (description, bar.steps) == self.place:
-                    raise KeyboardInterrupt
+    def press(self, place):
+        if place == self.place:
+            raise KeyboardInterrupt
 
-        yield Bar()
+
+class Steps:
+    """A bar that tells how far it is."""
+
+    def __init__(self, tell):
+        self.tell, self.steps = tell, 0
+
+    def advance(self, steps=1, *, note=None):
+        self.steps += steps
+        self.tell(self.steps)
+
+
+def arrays(path):
+    """All arrays of a checkpoint or a weights file, by name."""
+    if path.suffix == ".npz":
+        with np.load(path) as file:
+            return {name: file[name] for name in file.files}
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: found.update({name: item}) if hasattr(item, "shape") else 0
+        )
+        return {name: np.array(item) for name, item in found.items()}
+
+
+def assert_same(run, other):
+    assert run.history_table.read_text() == other.history_table.read_text()
+    for one, two in ((run.state, other.state), (run.best, other.best)):
+        mine, theirs = arrays(one), arrays(two)
+        assert mine.keys() == theirs.keys()
+        for name in mine:
+            np.testing.assert_array_equal(mine[name], theirs[name], name)
+
+
+def test_an_interrupted_epoch_starts_again_and_all_is_as_if_unbroken(
+    *, fit, make_setup, unbroken, tmp_path
+):
+    """Interrupted in the second epoch; resumed with more workers."""
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_setup(tmp_path), progress=Interrupter(epoch=2, step=1))
+    assert len(unbroken.history_table.read_text().split()) == 4
+    run = make_setup(tmp_path).run
+    assert len(run.history_table.read_text().split()) == 2, "one epoch is finished"
+
+    _, _, state = fit(make_setup(tmp_path, workers=3), resume=True)
+
+    assert (state.ended, state.epoch) == ("epochs", 3)
+    assert_same(run, unbroken)
+
+
+@pytest.mark.slow
+def test_an_epoch_interrupted_before_any_was_finished_starts_afresh(
+    *, fit, make_setup, unbroken, tmp_path
+):
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_setup(tmp_path), progress=Interrupter(epoch=1, step=2))
+
+    fit(make_setup(tmp_path), resume=True)
+
+    assert_same(make_setup(tmp_path).run, unbroken)
+
+
+@pytest.mark.slow
+def test_a_stopped_training_goes_on_once_the_file_is_gone(*, fit, make_setup, unbroken, tmp_path):
+    run = make_setup(tmp_path).run
+    run.stop.touch()
+    _, _, state = fit(make_setup(tmp_path))
+    assert (state.ended, state.epoch) == ("stop", 1)
+
+    _, _, state = fit(make_setup(tmp_path), resume=True)
+    assert (state.ended, state.epoch) == ("stop", 1), "the file is still there"
+
+    run.stop.unlink()
+    _, _, state = fit(make_setup(tmp_path), resume=True)
+
+    assert (state.ended, state.epoch) == ("epochs", 3)
+    assert_same(run, unbroken)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_number_of_workers_changes_no_bit(*, fit, make_setup, unbroken, tmp_path, workers):
+    fit(make_setup(tmp_path, workers=workers))
+
+    assert_same(make_setup(tmp_path).run, unbroken)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"schedule": "cosine", "warmup_epochs": 1, "optimizer": "adamw"},
+        {"schedule": "plateau", "reducer": {"patience": 1}, "clip_norm": 0.1, "learning_rate": 0.5},
+    ],
+    ids=["cosine", "plateau"],
+)
+def test_a_schedule_goes_on_where_it_was(*, fit, make_setup, tmp_path, keys):
+    fit(make_setup(tmp_path / "one", **keys))
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_setup(tmp_path / "two", **keys), progress=Interrupter(epoch=3, step=2))
+
+    fit(make_setup(tmp_path / "two", **keys), resume=True)
+
+    assert_same(make_setup(tmp_path / "two").run, make_setup(tmp_path / "one").run)
+
+
+def test_a_finished_training_is_not_trained_further(fit, make_setup, unbroken):
+    before = unbroken.state.read_bytes()
+
+    model, contract, state = fit(make_setup(unbroken.folder), resume=True)
+
+    assert (state.ended, state.epoch, len(state.rows)) == ("epochs", 3, 3)
+    assert unbroken.state.read_bytes() == before
+    assert contract.receptive_field == contract.margin == 9 and contract.align == 2
+    last = arrays(unbroken.state)
+    np.testing.assert_array_equal(np.array(model.variables[0]), last["v00000"])

@@ -1,0 +1,81 @@
+"""`cervseg train --resume` refuses what is no longer the training that was begun."""
+
+import json
+
+import pytest
+import yaml
+
+from cervseg.commands.train import train
+from cervseg.config.loader import dump_config, load_config
+from cervseg.errors import ConfigError, DataError, OutputError
+
+
+@pytest.fixture
+def begun(tmp_path, dataset):
+    """Loads a config with changes; the run it names was begun without them."""
+
+    def load(**changes):
+        plain = {
+            "data": {"tile_size": 32, "output": str(dataset.folder)},
+            "train": {"output": str(tmp_path / "run"), "epochs": 3},
+        }
+        for key, value in changes.items():
+            section, _, name = key.partition("__")
+            plain.setdefault(section, {})[name] = value
+        path = tmp_path / "c.yaml"
+        path.write_text(yaml.safe_dump(plain))
+        return load_config(path).config
+
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_text(dump_config(load()))
+    record = {"format": 1, "dataset": dataset.fingerprint}
+    (run / "run.json").write_text(json.dumps(record))
+    return load
+
+
+def test_a_changed_config_is_refused_with_the_keys_that_differ(begun, tmp_path):
+    config = begun(train__epochs=4, model__base_filters=8, runtime__seed=1, infer__blur=2)
+
+    with pytest.raises(ConfigError) as caught:
+        train(config, resume=True)
+
+    assert str(caught.value) == (
+        f"{tmp_path / 'run'}: can't resume with another config: "
+        "model.base_filters, train.epochs, runtime.seed differ"
+    )
+    assert caught.value.hint == "undo the change, or start anew with --overwrite"
+
+
+def test_a_changed_dataset_is_refused(begun, tmp_path, dataset):
+    record = {"format": 1, "dataset": "of yesterday"}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+
+    with pytest.raises(DataError) as caught:
+        train(begun(), resume=True)
+
+    assert str(caught.value) == (
+        f"{dataset.folder}: changed since the run in {tmp_path / 'run'} began"
+    )
+
+
+def test_without_resume_the_run_is_in_the_way(begun, tmp_path):
+    with pytest.raises(OutputError, match="the output folder is not empty"):
+        train(begun())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data__tile_size": 64}, "'data.tile_size' is 64, but {} was cut with 32"),
+        ({"data__scale": 0.5}, "'data.scale' is 0.5, but {} was cut with 1.0"),
+        ({"data__classes": {"nucleus": "#ff0000"}},
+         "'data.classes' is nucleus, but {} was cut with cell"),
+    ],
+)  # fmt: skip
+def test_a_dataset_cut_in_another_way_is_refused(*, begun, dataset, changes, message):
+    with pytest.raises(ConfigError) as caught:
+        train(begun(**changes), resume=True)
+
+    assert str(caught.value) == message.format(dataset.folder)
+    assert caught.value.hint == "cut it again: cervseg dataset-tile CONFIG --overwrite"
