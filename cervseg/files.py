@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Literal, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,7 @@ def read_json(path: Path, *, what: str) -> dict[str, JSON]:
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table with a header line."""
-    with writing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with writing(path) as partial, _open_text(partial, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
@@ -107,7 +108,7 @@ def read_csv(path: Path, columns: Sequence[str], *, what: str) -> list[dict[str,
         DataError: The file is missing, broken, or lacks a column.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with _open_text(path, "r") as file:
             reader = csv.DictReader(file, strict=True)
             rows = list(reader)
             found = reader.fieldnames or ()
@@ -122,6 +123,11 @@ def read_csv(path: Path, columns: Sequence[str], *, what: str) -> list[dict[str,
         if None in row or None in row.values():
             raise DataError(f"{path}:{number}: {len(columns)} columns expected")
     return rows
+
+
+def _open_text(path: Path, mode: Literal["r", "w"]) -> TextIO:
+    """File names are bytes to the system: those that are no UTF-8 pass through."""
+    return path.open(mode, newline="", encoding="utf-8", errors="surrogateescape")
 
 
 def pixel_digest(pixels: NDArray[np.uint8]) -> str:
@@ -182,7 +188,8 @@ def claim(folder: Path, *, overwrite: bool = False, resume: bool = False) -> Ite
         if is_occupied(folder):
             with _locked(folder):  # nobody may be writing to it
                 backup = set_aside(folder)
-            (backup / LOCK).unlink(missing_ok=True)
+            if backup.is_dir():
+                (backup / LOCK).unlink(missing_ok=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
@@ -204,23 +211,26 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             # The kernel drops the lock with the process, so a killed run leaves no stale one.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
+            held = _is_at(folder / LOCK, file)  # not removed by its last holder meanwhile
+        except OSError:
+            held = False
+        if not held:
             raise OutputError(
                 f"{folder}: another cervseg is writing here",
                 hint="wait for it or choose another output folder",
-            ) from exc
+            )
         try:
             yield
         finally:
-            if os.path.samestat(os.fstat(file.fileno()), _stat(folder / LOCK, file.fileno())):
+            if _is_at(folder / LOCK, file):  # else the folder was renamed under us
                 (folder / LOCK).unlink(missing_ok=True)
 
 
-def _stat(path: Path, otherwise: int) -> os.stat_result:
+def _is_at(path: Path, file: TextIO) -> bool:
     try:
-        return path.stat()
-    except FileNotFoundError:  # the folder was renamed under us
-        return os.fstat(otherwise)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def set_aside(folder: Path) -> Path:

@@ -1,3 +1,5 @@
+"""Writing, reading, digests and folders: over 400 lines, because tests mirror the package."""
+
 import errno
 import json
 import re
@@ -252,13 +254,20 @@ def test_a_broken_table_is_refused_with_the_place(tmp_path, text, message):
     assert str(caught.value) == f"{path}{message}"
 
 
-def test_a_table_that_is_missing_or_binary_is_refused_by_name(tmp_path):
+def test_names_that_are_no_utf_8_pass_through_a_table(tmp_path):
+    name = b"f\xe9ld".decode("utf-8", "surrogateescape")
+    write_csv(tmp_path / "t.csv", ("name",), [(name,)])
+
+    assert read_csv(tmp_path / "t.csv", ("name",), what="manifest") == [{"name": name}]
+
+
+def test_a_table_that_is_missing_or_broken_is_refused_by_name(tmp_path):
     path = tmp_path / "table.csv"
     with pytest.raises(DataError) as caught:
         read_csv(path, ("name",), what="manifest")
     assert str(caught.value) == f"{path}: no such manifest"
 
-    path.write_bytes(b"name\n\xff\xfe\n")
+    path.write_bytes(b'name\n"open\n')
     with pytest.raises(DataError, match=re.escape(f"{path}: not a readable manifest: ")):
         read_csv(path, ("name",), what="manifest")
 
@@ -351,6 +360,7 @@ def test_overwriting_keeps_the_old_folder_beside_the_new(tmp_path):
     assert re.fullmatch(r"run_\d{8}-\d{6}_bak", backup.name)
     assert (backup / "history.csv").read_text() == "old"
     assert (folder / "history.csv").read_text() == "new"
+    assert [p.name for p in backup.iterdir()] == ["history.csv"]
 
 
 def test_overwriting_an_empty_folder_leaves_no_backup(tmp_path):

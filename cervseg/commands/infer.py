@@ -207,15 +207,15 @@ def _each(
 ) -> None:
     """Infer image after image; the next one is decoded meanwhile."""
     left = [item for item in inputs if not (resume and tools.output.mask(item.name).is_file())]
-    opened = _open_ahead(left)
+    opened, names = _open_ahead(left), {item.name for item in left}
     for item in track(inputs, "images", total=len(inputs), progress=progress):
         begun = time.perf_counter()
         try:
-            image = next(opened).result() if item in left else open_image(item.path)
+            image = next(opened).result() if item.name in names else open_image(item.path)
         except DataError as exc:
             done.failures.append(Failure.of(str(item.path), exc))
             continue
-        if item in left:
+        if item.name in names:
             _one(item, image, tools)
         _record(item, image, tools=tools, done=done, seconds=time.perf_counter() - begun)
 

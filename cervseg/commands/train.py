@@ -37,7 +37,6 @@ FREE_ON_RESUME = (
     "train.plot_metrics",
     "train.previews",
     "train.workers",
-    "runtime.threads",
 )
 """Keys that a resumed run may change: they leave the weights' course as it was."""
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from cervseg.config.base import Section
 
@@ -76,6 +76,15 @@ class UNetConfig(Section):
         if value[0] % 2 == 0:
             raise ValueError("an odd kernel, so that it has a centre")
         return value
+
+    @model_validator(mode="after")
+    def _check_size(self) -> "UNetConfig":
+        widest = self.base_filters * 2 ** (self.num_layers - 1)
+        if widest > 8192:
+            raise ValueError(
+                f"the bottleneck would have {widest} filters, at most 8192 are allowed"
+            )
+        return self
 
 
 ModelConfig = UNetConfig

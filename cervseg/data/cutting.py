@@ -71,6 +71,7 @@ def cut_field(
         data.overlap if in_training else 0,
         (data.scale, *(data.extra_scales if in_training else ())),
         reduced=data.include_reduced and in_training,
+        once=not in_training,
     )
     rng = np.random.default_rng(seed)
     palette = data.class_table().palette()

@@ -12,12 +12,13 @@ _ALL, _FOREGROUND = 0, 1
 class TileSampler:
     """Draws tiles for training so that a share of each batch holds foreground.
 
-    Both pools are walked in a new random order on each pass, so no tile is left out.
+    Both pools, that of all tiles and that of tiles with foreground, are walked in a new random
+    order on each pass, so no tile is left out.
 
     Args:
         foreground: For each tile, whether it holds any.
         batch_size: Tiles a batch.
-        steps: Batches an epoch; None for one pass over the tiles.
+        steps: Batches an epoch; None for one pass over all tiles.
         foreground_fraction: Share of each batch that is drawn from tiles with foreground.
         seed: Of all draws.
     """
@@ -29,12 +30,17 @@ class TileSampler:
     seed: int = 0
 
     def __len__(self) -> int:
-        return self.steps or -(-len(self.foreground) // self.batch_size)
+        free = self.batch_size - self._wanted()  # places a batch for any tile
+        return self.steps or -(-len(self.foreground) // (free or self.batch_size))
+
+    def _wanted(self) -> int:
+        """Places a batch that are kept for tiles with foreground."""
+        return round(self.foreground_fraction * self.batch_size) if any(self.foreground) else 0
 
     def draw(self, epoch: int, step: int) -> list[int]:
         """The tiles of one batch, as indices."""
         rich = [i for i, has in enumerate(self.foreground) if has]
-        wanted = round(self.foreground_fraction * self.batch_size) if rich else 0
+        wanted = self._wanted()
         batch = epoch * len(self) + step
         chosen = self._walk(rich, batch * wanted, count=wanted, pool=_FOREGROUND)
         rest = self.batch_size - wanted

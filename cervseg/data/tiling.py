@@ -44,12 +44,14 @@ class Tiling:
         overlap: Pixels that neighbours share.
         scales: Model pixels per full-size pixel; one set of tiles each.
         reduced: Also the whole field, letterboxed into one tile.
+        once: Each pixel counts in one tile only: in others it is ignored.
     """
 
     size: int
     overlap: int
     scales: tuple[float, ...]
     reduced: bool = False
+    once: bool = False
 
 
 def cut_tiles(
@@ -88,16 +90,19 @@ def _cut(
     labels = np.full((height, width), IGNORE, np.uint8)
     labels[: view.height, : view.width] = scale_mask(mask, view.height, view.width)
     for window in TileGrid(height, width, tiling.size, tiling.overlap):
+        region = np.s_[window.top : window.bottom, window.left : window.right]
         rows = min(window.bottom, view.height) - window.top
         columns = min(window.right, view.width) - window.left
         yield Tile(
             padded.read(window),
-            labels[window.top : window.bottom, window.left : window.right],
+            labels[region].copy(),
             Window(window.top, window.left, rows, columns),
             kind,
             scale,
             1 - rows * columns / tiling.size**2,
         )
+        if tiling.once:
+            labels[region] = IGNORE
 
 
 def foreground_share(mask: Mask) -> float:

@@ -50,6 +50,7 @@ def read_mask(path: Path, classes: Classes, reading: Reading) -> ReadMask:
             return _nearest_colour(np.asarray(upright.convert("RGB")), classes)
         values = _values(upright)
     if reading == "index":
+        values = values // 255 if upright.mode == "1" else values  # one bit: background, class 1
         return ReadMask(_check_indices(values, classes, path), 0.0)
     brightest = int(values.max(initial=0))
     if 0 < brightest < INDEX_LIMIT:

@@ -10,6 +10,9 @@ from keras import layers
 from cervseg.arrays import Tensor
 from cervseg.models.blocks import Normalization, convolve, logits, network, rescale
 
+MOST_FILTERS = 8192
+"""Of the bottleneck; a convolution of that many has 600 million weights already."""
+
 
 def build(
     input_shape: tuple[int | None, int | None, int],
@@ -49,6 +52,9 @@ def build(
     Returns:
         A model from (n, height, width, input channels) in [0, 255] to float32 logits
         (n, height, width, channels).
+
+    Raises:
+        ValueError: The bottleneck would have over 8192 filters.
     """
 
     def level(x: Tensor, i: int, name: str) -> Tensor:
@@ -62,11 +68,14 @@ def build(
         )
         x = conv(x, name=f"{name}_conv1")
         if dropout_rate * i:
-            seed = None if dropout_seed is None else dropout_seed + i
+            up = num_layers * name.startswith("up")  # no two layers share their masks
+            seed = None if dropout_seed is None else dropout_seed + i + up
             rate = min(0.9, dropout_rate * i)
             x = layers.Dropout(rate, seed=seed, name=f"{name}_dropout")(x)
         return conv(x, name=f"{name}_conv2")
 
+    if base_filters * 2 ** (num_layers - 1) > MOST_FILTERS:
+        raise ValueError(f"the bottleneck would have over {MOST_FILTERS} filters")
     inputs = keras.Input(input_shape, name="image")
     x = rescale(inputs, rescaling)
     skips = []

@@ -44,9 +44,9 @@ class Assessor:
         self._total, self._tiles = 0.0, 0
 
     def add(self, image: Image, mask: Mask, scale: tuple[float, float]) -> None:
-        """Add the tiles of an image, cut without overlap; padding is ignored."""
+        """Add the tiles of an image; each pixel counts once, padding not at all."""
         contract = self.contract
-        tiling = Tiling(contract.tile_size, 0, (contract.scale,))
+        tiling = Tiling(contract.tile_size, 0, (contract.scale,), once=True)
         tiles = list(cut_tiles(image, mask, tiling, file_scale=scale))
         for i in range(0, len(tiles), self.batch_size):
             batch = tiles[i : i + self.batch_size]

@@ -1,6 +1,7 @@
 """What happens around epochs: bars, history, best weights, learning rate, stopping."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -8,6 +9,7 @@ from contextlib import ExitStack
 import keras
 
 from cervseg.config.training import TrainConfig
+from cervseg.errors import ModelError
 from cervseg.files import write_csv, write_json
 from cervseg.models.weights import save_weights
 from cervseg.reporting.plots import plot_curves
@@ -121,10 +123,15 @@ class EpochKeeper(keras.callbacks.Callback):
         """Do all of it."""
         state = self.state
         row = {name: float(value) for name, value in (logs or {}).items()}
+        loss = row.get("val_loss", row["loss"])
+        if not math.isfinite(loss):
+            raise ModelError(
+                f"the loss is {loss} in epoch {epoch + 1}",
+                hint="lower train.learning_rate, or set train.clip_norm",
+            )
         rate = float(self.model.optimizer.learning_rate)
         state.rows.append({"epoch": epoch + 1, **row, "learning_rate": rate})
         state.epoch = epoch + 1
-        loss = row.get("val_loss", row["loss"])
         if loss < state.best:
             state.best, state.best_epoch, state.waited = loss, epoch + 1, 0
             save_weights(self.run.best, self.model)

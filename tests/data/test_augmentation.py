@@ -117,6 +117,27 @@ def test_geometry_switched_off_leaves_the_draw_of_the_colours_as_it_was(config, 
     np.testing.assert_array_equal(moved, unmoved)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "moves"),
+    [
+        ("rotation", 30, True), ("scale", (0.5, 0.6), True), ("shear", 30, True),
+        ("deformation", 6, True), ("brightness", 0.3, False), ("contrast", 0.5, False),
+        ("colour", 0.4, False),
+    ],
+)  # fmt: skip
+def test_each_range_alone_has_its_effect_and_only_geometry_moves_the_mask(name, value, moves):
+    config = NOTHING.model_copy(update={name: value})
+    image, mask = (
+        np.random.default_rng(0).integers(0, 256, (31, 45, 3), np.uint8),
+        blobs((31, 45), 1),
+    )
+
+    seen = [augment(image, mask, config, rng=np.random.default_rng(i)) for i in range(5)]
+
+    assert len({picture.tobytes() for picture, _ in seen}) == 5
+    assert (len({labels.tobytes() for _, labels in seen}) > 1) is moves
+
+
 @pytest.mark.parametrize("flip", ["hflip", "vflip"])
 def test_half_of_the_tiles_are_mirrored(flip):
     config = NOTHING.model_copy(update={flip: True})

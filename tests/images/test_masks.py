@@ -130,6 +130,12 @@ def test_a_palette_is_not_expanded(tmp_path, suffix):
     np.testing.assert_array_equal(read_mask(tmp_path / f"m.{suffix}", TWO, "index").mask, INDICES)
 
 
+def test_one_bit_indices_are_background_and_the_first_class_not_ignored(tmp_path):
+    path = saved(tmp_path / "m.png", BLOCK > 0)
+
+    np.testing.assert_array_equal(read_mask(path, TWO, "index").mask, BLOCK > 0)
+
+
 def test_sixteen_bit_indices_are_read_as_they_are(tmp_path):
     path = saved(tmp_path / "m.png", INDICES.astype(np.uint16))
 

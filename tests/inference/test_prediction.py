@@ -65,6 +65,9 @@ def test_tile_overlap_and_margin_are_chosen(margin, keys, expected):
         (16, {"overlap": 10},
          ("overlap 10 is under twice the margin 16: 5 is used, and tiles may differ a little from "
           "the whole",)),
+        (16, {"overlap": 0},
+         ("overlap 0 is under twice the margin 16: 0 is used, and tiles may differ a little from "
+          "the whole",)),
         (40, {},
          ("overlap 32 is under twice the margin 40: 16 is used, and tiles may differ a little from "
           "the whole",)),

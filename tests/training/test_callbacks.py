@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cervseg.config.training import TrainConfig
+from cervseg.errors import ModelError
 from cervseg.models.weights import load_weights
 from cervseg.runs import Run
 from cervseg.training.callbacks import EpochKeeper, ProgressBars
@@ -143,10 +144,12 @@ def test_patience_and_plateau_go_on_where_they_were(train, tmp_path):
     assert unbroken.ended == "patience" and rates[-1] < 0.1
 
 
-def test_a_loss_that_is_no_number_is_never_the_best(train):
-    state, _ = train([3, float("nan"), 2, float("nan")], epochs=4)
+def test_a_loss_that_is_no_number_ends_the_training_in_words(train):
+    with pytest.raises(ModelError) as caught:
+        train([3, float("nan"), 2], epochs=3)
 
-    assert (state.best, state.best_epoch, state.waited) == (2, 3, 1)
+    assert str(caught.value) == "the loss is nan in epoch 2"
+    assert caught.value.hint == "lower train.learning_rate, or set train.clip_norm"
 
 
 def test_the_preview_is_drawn_for_the_epoch_that_ended(tmp_path, monkeypatch, model):

@@ -33,8 +33,10 @@ def test_adamw_decays_kernels_and_spares_biases_and_norms():
         optimizer="adamw", learning_rate=0.1, weight_decay=0.5, clip_norm=1, schedule="flat"
     )
     inputs = keras.Input((3,))
-    x = keras.layers.BatchNormalization()(keras.layers.Dense(2, bias_initializer="ones")(inputs))
+    x = keras.layers.BatchNormalization()(keras.layers.Dense(2)(inputs))
     model = keras.Model(inputs, x)
+    for variable in model.trainable_variables:
+        variable.assign(np.ones(variable.shape, "float32"))
     before = {v.path: np.array(v) for v in model.trainable_variables}
 
     optimizer.build(model.trainable_variables)
