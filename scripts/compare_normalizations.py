@@ -20,7 +20,6 @@ from cervseg.config.loader import load_config
 from cervseg.contract import Predictor
 from cervseg.data.labelled import labelled_sources
 from cervseg.data.manifest import open_dataset
-from cervseg.engines import open_model
 from cervseg.grid import Window, round_up
 from cervseg.images.image import Image
 from cervseg.images.readers import open_image
@@ -66,6 +65,8 @@ def compare_with_whole(config: Path, run: Path) -> tuple[float, float, int | Non
     Returns:
         Largest and mean difference of probability, margin, and radius of the receptive field.
     """
+    from cervseg.engines import open_model  # after `runtime.start`, which imports Keras quietly
+
     dataset = open_dataset(load_config(config).config.data.output)
     contract, predict = open_model([run])
     plan = plan_tiles(contract)
