@@ -2,12 +2,13 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from cervseg import __version__
+from cervseg.classes import Classes
 from cervseg.config import Config
 from cervseg.config.data import DataConfig, Split
 from cervseg.config.loader import as_config
@@ -26,6 +27,7 @@ from cervseg.files import (
     set_aside,
 )
 from cervseg.images.image import whole
+from cervseg.images.masks import Reading
 from cervseg.images.overlays import write_picture
 from cervseg.images.sheets import contact_sheet, paint_mask
 from cervseg.reports import JSON, SILENT, Progress, Report, Table, track
@@ -61,16 +63,23 @@ def dataset_tile(
         return Report("dataset-tile", data.output, notices=(notice,), next_command=following)
     _check_keys(data)
     chosen, notices = assign_splits(find_fields(data), data.split)
+    reading = mask_reading(data, [field for field, _ in chosen])
     refuse_occupied(data.output, overwrite=overwrite)
     partial = data.output.with_name(f"{data.output.name}.partial")
     with claim(partial, resume=True):
         _empty(partial)
         seed = config.runtime.seed
-        cuts = _cut_all(chosen, data, folder=partial, seed=seed, progress=progress)
+
+        def cut(number: int, field: Field, split: Split) -> Cut:
+            return cut_field(field, split, data=data, reading=reading, folder=partial,
+                             seed=(seed, number))  # fmt: skip
+
+        cuts = _cut_all(chosen, cut, progress=progress)
         refuse_leaks([cut.source for cut in cuts])
         tiles = [row for cut in cuts for row in cut.tiles]
-        _write(partial, data, cuts=cuts, seed=seed)
-        _write_samples(partial, tiles, data=data)
+        tile_reading: Reading = "index" if data.source[0].kind == "folders" else reading
+        _write(partial, data, cuts=cuts, seed=seed, readings=(reading, tile_reading))
+        _write_samples(partial, tiles, classes=data.class_table(), reading=tile_reading)
     if is_occupied(data.output):
         set_aside(data.output)
     partial.rename(data.output)
@@ -104,10 +113,8 @@ def _empty(partial: Path) -> None:
 
 def _cut_all(
     chosen: Sequence[tuple[Field, Split]],
-    data: DataConfig,
+    cut: Callable[[int, Field, Split], Cut],
     *,
-    folder: Path,
-    seed: int,
     progress: Progress,
 ) -> list[Cut]:
     cuts: list[Cut] = []
@@ -115,7 +122,7 @@ def _cut_all(
     fields = track(chosen, "cutting fields", total=len(chosen), progress=progress)
     for number, (field, split) in enumerate(fields):
         try:
-            cuts.append(cut_field(field, split, data=data, folder=folder, seed=(seed, number)))
+            cuts.append(cut(number, field, split))
         except DataError as exc:
             problems.append(str(exc) + (f" ({exc.hint})" if exc.hint else ""))
     if problems:
@@ -125,15 +132,17 @@ def _cut_all(
     return cuts
 
 
-def _write(folder: Path, data: DataConfig, *, cuts: Sequence[Cut], seed: int) -> None:
-    cut_here = data.source[0].kind == "folders"
-    reading = mask_reading(data)
+def _write(
+    folder: Path,
+    data: DataConfig,
+    *,
+    cuts: Sequence[Cut],
+    seed: int,
+    readings: tuple[Reading, Reading],
+) -> None:
     document = {
         **describe(
-            data.class_table(),
-            scale=data.scale,
-            tile_size=data.tile_size,
-            readings=(reading, "index" if cut_here else reading),
+            data.class_table(), scale=data.scale, tile_size=data.tile_size, readings=readings
         ),
         "options": data.model_dump(mode="json"),
         "seed": seed,
@@ -147,10 +156,10 @@ def _write(folder: Path, data: DataConfig, *, cuts: Sequence[Cut], seed: int) ->
         raise output_error(exc, folder) from exc
 
 
-def _write_samples(folder: Path, tiles: Sequence[TileRow], *, data: DataConfig) -> None:
+def _write_samples(
+    folder: Path, tiles: Sequence[TileRow], *, classes: Classes, reading: Reading
+) -> None:
     """A sheet of images over masks, those with foreground first."""
-    classes = data.class_table()
-    reading = "index" if data.source[0].kind == "folders" else mask_reading(data)
     rich = sorted(tiles, key=lambda row: row.foreground == 0)
     picked = rich[:: max(1, len(rich) // SAMPLES)][:SAMPLES]
     images, masks = [], []

@@ -73,7 +73,12 @@ def _of_folders(config: Config, contracts: Sequence[Contract], folders: tuple[Pa
     reading = config.data.masks.read
     if reading == "auto":
         reading = "threshold" if classes.is_binary else "colour"
-    return Task(images.name, labelled_folders(images, masks, reading), classes, fitted=False)
+    return Task(
+        f"folder-{images.resolve().name}",
+        labelled_folders(images, masks, reading),
+        classes,
+        fitted=False,
+    )
 
 
 def _of_split(config: Config, split: Split) -> Task:

@@ -1,5 +1,6 @@
 """Cut one field: its tiles on disk, and its rows of the manifest."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,9 +10,9 @@ from cervseg.arrays import Mask
 from cervseg.config.data import DataConfig, Split
 from cervseg.data.fields import Field
 from cervseg.data.labelled import Labelled, read_labelled
-from cervseg.data.manifest import SourceRow, TileRow
+from cervseg.data.manifest import DOCUMENT, SourceRow, TileRow
 from cervseg.data.tiling import Tile, Tiling, cut_tiles, foreground_share
-from cervseg.errors import DataError
+from cervseg.errors import ConfigError, DataError
 from cervseg.files import pixel_digest
 from cervseg.images.image import Image, whole
 from cervseg.images.masks import Reading, write_mask
@@ -36,17 +37,37 @@ class Cut(NamedTuple):
     changed: float
 
 
-def mask_reading(data: DataConfig) -> Reading:
-    """How masks are read: as the config says; tiles beside a `dataset.json` are indices."""
-    first = data.source[0]
-    ours = first.kind == "tiles" and any(
-        (folder / "dataset.json").is_file() for folder in first.images.parents
-    )
-    return "index" if ours and data.masks.read == "auto" else data.mask_reading()
+def mask_reading(data: DataConfig, fields: Sequence[Field]) -> Reading:
+    """How masks are read: as the config says; tiles of a dataset folder of ours are indices.
+
+    Raises:
+        ConfigError: Some are such tiles and some are not.
+    """
+    ours = {data.source[0].kind == "tiles" and _is_ours(field.image) for field in fields}
+    if data.masks.read != "auto" or ours == {False}:
+        return data.mask_reading()
+    if len(ours) > 1:
+        raise ConfigError(
+            "'data.source': tiles of cervseg (class indices) and other masks can't be mixed",
+            hint="set data.masks.read",
+        )
+    return "index"
+
+
+def _is_ours(tile: Path) -> bool:
+    """Whether a tile lies in DATASET/tiles/SPLIT/images beside DATASET/dataset.json."""
+    parents = tile.absolute().parents
+    return len(parents) > 3 and parents[2].name == "tiles" and (parents[3] / DOCUMENT).is_file()
 
 
 def cut_field(
-    field: Field, split: Split, *, data: DataConfig, folder: Path, seed: tuple[int, ...]
+    field: Field,
+    split: Split,
+    *,
+    data: DataConfig,
+    reading: Reading,
+    folder: Path,
+    seed: tuple[int, ...],
 ) -> Cut:
     """Read a field and cut it, or only index it where it is a tile already.
 
@@ -54,13 +75,14 @@ def cut_field(
         field: To cut.
         split: It belongs to.
         data: Section `data`.
+        reading: From `mask_reading`.
         folder: Of the dataset.
         seed: Decides which empty tiles are kept.
 
     Raises:
         DataError: A file is broken, or its size does not fit.
     """
-    item = Labelled(field.name, field.image, field.mask, mask_reading(data), field.scale)
+    item = Labelled(field.name, field.image, field.mask, reading, field.scale)
     image, mask, changed = read_labelled(item, data.class_table())
     source = _source(field, split, image=image, mask=mask)
     if data.source[0].kind == "tiles":

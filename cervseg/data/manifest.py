@@ -13,6 +13,9 @@ from cervseg.files import read_csv, read_json, text_digest, write_csv, write_jso
 from cervseg.images.masks import Reading
 from cervseg.reports import JSON
 
+DOCUMENT = "dataset.json"
+"""Written last: a folder without it is no dataset."""
+
 
 class SourceRow(NamedTuple):
     """A line of `sources.csv`: one photograph.
@@ -124,7 +127,7 @@ def write_dataset(
     """Write `sources.csv`, `manifest.csv` and, last, `dataset.json`."""
     write_csv(folder / "sources.csv", SourceRow._fields, sources)
     write_csv(folder / "manifest.csv", TileRow._fields, tiles)
-    write_json(folder / "dataset.json", document)
+    write_json(folder / DOCUMENT, document)
 
 
 def describe(
@@ -147,11 +150,11 @@ def open_dataset(folder: Path) -> Dataset:
     Raises:
         DataError: It is missing or broken, or a file it names is gone.
     """
-    if not (folder / "dataset.json").is_file():
+    if not (folder / DOCUMENT).is_file():
         raise DataError(
             f"{folder}: no dataset in it", hint="make it with: cervseg dataset-tile CONFIG"
         )
-    document = read_json(folder / "dataset.json", what="dataset")
+    document = read_json(folder / DOCUMENT, what="dataset")
     sources = read_csv(folder / "sources.csv", SourceRow._fields, what="table of sources")
     tiles = read_csv(folder / "manifest.csv", TileRow._fields, what="manifest")
     try:

@@ -12,6 +12,10 @@ from cervseg.contract import Contract, Predictor
 from cervseg.errors import ModelError
 
 
+def _told(contract: Contract, key: str) -> object:
+    return ", ".join(contract.classes.names) if key == "classes" else getattr(contract, key)
+
+
 def average(
     members: Sequence[tuple[Contract, Predictor]], paths: Sequence[Path]
 ) -> tuple[Contract, Predictor]:
@@ -23,7 +27,7 @@ def average(
     first = members[0][0]
     for (contract, _), path in zip(members, paths, strict=True):
         for key in ("classes", "activation", "scale"):
-            ours, theirs = getattr(first, key), getattr(contract, key)
+            ours, theirs = _told(first, key), _told(contract, key)
             if ours != theirs:
                 raise ModelError(f"{path}: its {key} is {theirs}, that of {paths[0]} is {ours}")
     contracts = [contract for contract, _ in members]

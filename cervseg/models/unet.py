@@ -74,7 +74,7 @@ def build(
             x = layers.Dropout(rate, seed=seed, name=f"{name}_dropout")(x)
         return conv(x, name=f"{name}_conv2")
 
-    if base_filters * 2 ** (num_layers - 1) > MOST_FILTERS:
+    if num_layers > 14 or base_filters * 2 ** (num_layers - 1) > MOST_FILTERS:
         raise ValueError(f"the bottleneck would have over {MOST_FILTERS} filters")
     inputs = keras.Input(input_shape, name="image")
     x = rescale(inputs, rescaling)

@@ -53,8 +53,8 @@ class Evaluation:
 
 
 def _plain(values: Mapping[str, float]) -> dict[str, JSON]:
-    """JSON knows no nan."""
-    return {name: None if math.isnan(value) else value for name, value in values.items()}
+    """JSON knows neither nan nor infinity."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> tuple[Path, ...]:
@@ -97,7 +97,7 @@ def score_tables(evaluation: Evaluation) -> tuple[Table, ...]:
         for name, summary in evaluation.summaries.items()
     ]
     if evaluation.losses:
-        rows = tuple((name, f"{value:.4f}") for name, value in evaluation.losses.items())
+        rows = tuple((name, _number(value, 4)) for name, value in evaluation.losses.items())
         tables.append(Table("on tiles, as in training", ("name", "value"), rows))
     return tuple(tables)
 
@@ -112,8 +112,8 @@ def _line(name: str, summary: Summary) -> tuple[str, ...]:
     )
 
 
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
+def _number(value: float, digits: int = 3) -> str:
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def write_overlay(path: Path, pixels: RGB, *, truth: Mask, guess: Mask, classes: Classes) -> None:

@@ -1,0 +1,277 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from cervseg.commands.dataset_tile import dataset_tile
+from cervseg.config import Config
+from cervseg.data.manifest import open_dataset
+from cervseg.errors import ConfigError, DataError, LeakError
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def noise(seed, shape=(16, 16, 3)):
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def write(kind, name, pixels):
+    path = Path(kind) / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Pillow.fromarray(pixels).save(path)
+
+
+def files(folder):
+    return sorted(p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file())
+
+
+# --- a set that is already tiled
+
+
+def write_tiles(**splits):
+    """For each split a mapping of tile names to pixels; masks are bright in the left half."""
+    for split, tiles in splits.items():
+        for name, pixels in tiles.items():
+            mask = np.zeros(pixels.shape[:2], np.uint8)
+            mask[:, : mask.shape[1] // 2] = 255
+            write(f"{split}/images", name, pixels)
+            write(f"{split}/masks", name, mask)
+
+
+def tiled_config(**data):
+    return Config.model_validate(
+        {
+            "data": {
+                "output": "tiles",
+                "source": {"kind": "tiles", "images": "{split}/images", "masks": "{split}/masks"},
+                "split": {"kind": "folders"},
+                "group_pattern": r"^(\d+)_\d+x\d+",
+                "tile_size": 16,
+                **data,
+            }
+        }
+    )
+
+
+def test_tiles_are_indexed_where_they_are_by_field(folder):
+    write_tiles(
+        train={"12_0x0": noise(0), "12_0x16": noise(1), "7_16x0": noise(2)},
+        valid={"120_0x0": noise(3)},
+        test={"3_0x0": noise(4)},
+    )
+
+    report = dataset_tile(tiled_config())
+
+    dataset = open_dataset(Path("tiles"))
+    assert files("tiles") == ["dataset.json", "manifest.csv", "samples.png", "sources.csv"]
+    assert [(row.source, row.group, row.split) for row in dataset.tiles] == [
+        ("120_0x0", "120", "valid"), ("12_0x0", "12", "train"), ("12_0x16", "12", "train"),
+        ("3_0x0", "3", "test"), ("7_16x0", "7", "train"),
+    ]  # fmt: skip
+    first = dataset.tiles[0]
+    assert first.tile == str(folder / "valid/images/120_0x0.png")
+    assert first.mask == str(folder / "valid/masks/120_0x0.png")
+    assert (first.kind, first.top, first.left, first.height, first.width) == (
+        "window", 0, 0, 16, 16,
+    )  # fmt: skip
+    assert (first.foreground, first.sha256) == (0.5, dataset.sources[0].sha256)
+    assert (dataset.reading, dataset.tile_reading) == ("threshold", "threshold")
+    counts = report.results[0]["train"]
+    assert (counts["images"], counts["groups"], counts["tiles"]) == (3, 2, 3)
+
+
+def test_tiles_of_one_field_in_two_splits_are_a_leak():
+    write_tiles(train={"12_0x0": noise(0)}, test={"12_0x16": noise(1), "3_0x0": noise(2)})
+
+    with pytest.raises(LeakError) as caught:
+        dataset_tile(tiled_config())
+
+    assert str(caught.value).split("\n") == [
+        "training and scoring data overlap: 1 problem",
+        "  group '12': 12_0x16 (test), 12_0x0 (train)",
+    ]
+    assert caught.value.exit_code == 4
+    assert not Path("tiles").exists()
+
+
+def test_blank_tiles_on_two_sides_are_no_leak_but_one_picture_is():
+    blank = np.full((16, 16, 3), 231, np.uint8)
+    write_tiles(
+        train={"1_0x0": blank, "1_0x16": noise(0)}, valid={"2_0x0": blank}, test={"3_0x0": blank}
+    )
+    assert dataset_tile(tiled_config()).exit_code == 0
+
+    write_tiles(test={"4_0x0": noise(0)})
+    with pytest.raises(LeakError) as caught:
+        dataset_tile(tiled_config(output="again"))
+
+    assert str(caught.value).split("\n") == [
+        "training and scoring data overlap: 1 problem",
+        "  one picture: 4_0x0 (test), 1_0x16 (train)",
+    ]
+    assert caught.value.exit_code == 4
+
+
+def test_a_tile_off_the_size_is_refused_width_first(folder):
+    write_tiles(train={"1_0x0": noise(0, (16, 19, 3))}, test={"2_0x0": noise(1)})
+
+    with pytest.raises(DataError) as caught:
+        dataset_tile(tiled_config())
+
+    assert str(caught.value) == (
+        f"{folder}/train/images/1_0x0.png: 19 x 16 pixels, 'data.tile_size' is 16"
+    )
+    assert not Path("tiles").exists()
+
+
+def test_a_tile_that_names_no_field_is_refused():
+    write_tiles(train={"1_0x0": noise(0), "field_0x0": noise(1)})
+
+    with pytest.raises(ConfigError) as caught:
+        dataset_tile(tiled_config())
+
+    assert str(caught.value) == "'data.group_pattern' does not match image name 'field_0x0'"
+
+
+@pytest.mark.parametrize("key", [{"extra_scales": [0.5]}, {"include_reduced": True}])
+def test_tiles_take_no_other_scale(key):
+    with pytest.raises(ConfigError) as caught:
+        dataset_tile(tiled_config(**key))
+
+    assert str(caught.value) == (
+        "'data.source': kind `tiles` is not cut, so it takes no other scales"
+    )
+
+
+def test_tiles_and_photographs_do_not_mix():
+    tiles = tiled_config().data.source[0].model_dump()
+    sources = [tiles, {**tiles, "kind": "folders"}]
+
+    with pytest.raises(ConfigError) as caught:
+        dataset_tile(tiled_config(source=sources))
+
+    assert str(caught.value) == "'data.source': kinds `folders` and `tiles` can't be mixed"
+
+
+def test_tiles_beside_our_own_dataset_are_read_as_indices():
+    """What `dataset-tile` wrote can be taken up by another dataset."""
+    for name, split in (("1_0x0", "train"), ("2_0x0", "test")):
+        write(f"old/tiles/{split}/images", name, noise(ord(name[0])))
+        write(f"old/tiles/{split}/masks", name, np.eye(16, dtype=np.uint8))
+    Path("old/dataset.json").touch()
+    source = {
+        "kind": "tiles",
+        "images": "old/tiles/{split}/images",
+        "masks": "old/tiles/{split}/masks",
+    }
+
+    dataset_tile(tiled_config(source=source))
+
+    dataset = open_dataset(Path("tiles"))
+    assert (dataset.reading, dataset.tile_reading) == ("index", "index")
+    assert {row.foreground for row in dataset.tiles} == {1 / 16}
+
+
+# --- photographs
+
+
+def fields_config(*, seed=0, **data):
+    return Config.model_validate(
+        {
+            "data": {
+                "output": "tiles",
+                "source": {"images": "images", "masks": "masks"},
+                "split": {"kind": "lists", "train": ["t*"], "test": ["u*"]},
+                "tile_size": 16,
+                **data,
+            },
+            "runtime": {"seed": seed},
+        }
+    )
+
+
+@pytest.fixture
+def fields():
+    """Three of 67 x 83 pixels that make 30 tiles each, 4 of them with a cell."""
+    for seed, name in enumerate(("t1", "t2", "u1")):
+        mask = np.zeros((67, 83), np.uint8)
+        mask[14:18, 14:18] = 255
+        write("images", name, noise(seed, (67, 83, 3)))
+        write("masks", name, mask)
+
+
+def kept(output, *, seed=0, **data):
+    """The names of the tiles of each split, and how many were dropped in training."""
+    report = dataset_tile(fields_config(seed=seed, output=output, **data))
+    dataset = open_dataset(Path(output))
+    assert report.results[0]["test"]["empty_dropped"] == 0
+    names = [[row.tile for row in dataset.tiles_of(split)] for split in ("train", "test")]
+    return *names, report.results[0]["train"]["empty_dropped"]
+
+
+def test_of_empty_training_tiles_a_seeded_share_is_kept(fields):
+    everything, test, _ = kept("all")
+    full = [row.tile for row in open_dataset(Path("all")).tiles_of("train") if row.foreground]
+    assert (len(everything), len(full), len(test)) == (60, 8, 30)
+
+    half, half_test, dropped = kept("half", keep_empty=0.5)
+
+    assert set(full) < set(half) < set(everything)
+    assert len(half) + dropped == 60 and 15 < dropped < 37
+    assert half_test == test, "scores are of all tiles"
+    assert kept("again", keep_empty=0.5) == (half, test, dropped)
+    assert kept("other", keep_empty=0.5, seed=1)[0] != half
+
+
+def test_no_empty_tile_is_kept_where_none_is_wanted(fields):
+    train, test, dropped = kept("full", keep_empty=0.0)
+
+    assert (len(train), dropped, len(test)) == (8, 52, 30)
+
+
+def test_fields_differ_in_which_of_their_tiles_are_kept(fields):
+    train, _, _ = kept("half", keep_empty=0.5)
+
+    names = [Path(tile).name for tile in train]
+    places = [{n.removeprefix(f) for n in names if n.startswith(f)} for f in ("t1", "t2")]
+    assert places[0] != places[1]
+
+
+def test_only_training_tiles_overlap_and_those_of_the_test_know_each_pixel_once(fields):
+    train, test, _ = kept("once", overlap=8)
+    dataset = open_dataset(Path("once"))
+    assert (len(train), len(test)) == (2 * 8 * 10, 5 * 6), "with steps of 8 and of 16 pixels"
+
+    for split, again in (("train", True), ("test", False)):
+        (name, *_) = sorted({row.source for row in dataset.tiles_of(split)})
+        known = np.zeros((67, 83), int)
+        for row in dataset.tiles_of(split):
+            if row.source == name:
+                with Pillow.open(dataset.path(row.mask)) as mask:
+                    known[row.top : row.top + 16, row.left : row.left + 16] += (
+                        np.asarray(mask) != 255
+                    )
+        assert known.min() == 1
+        assert bool(known.max() > 1) is again
+
+
+def test_the_document_says_what_was_asked_and_what_came_of_it(fields):
+    kept("half", keep_empty=0.5, seed=9)
+
+    document = json.loads(Path("half/dataset.json").read_text())
+
+    assert (document["format"], document["seed"], document["tile_size"]) == (1, 9, 16)
+    assert document["options"]["keep_empty"] == 0.5
+    with Path("half/manifest.csv").open(newline="") as file:
+        tiles = [row["split"] for row in csv.DictReader(file)]
+    counts = document["counts"]
+    assert counts["train"]["tiles"] == tiles.count("train")
+    assert counts["train"]["empty_dropped"] == 60 - tiles.count("train")
+    assert (counts["test"]["tiles"], counts["valid"]["images"]) == (30, 0)

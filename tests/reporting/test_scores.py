@@ -1,0 +1,180 @@
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from cervseg.classes import Classes
+from cervseg.reporting.scores import Evaluation, score_tables, write_evaluation, write_overlay
+from cervseg.scoring.summary import SCORES, Summary, score_image, summarize
+
+CLASSES = Classes.of({"cell": "#00ff00", "nucleus": "#ff0000"})
+NAMES = ("field_2", "field, the 10th")
+
+
+def evaluation(**changes):
+    """Two odd fields and two classes; none of the nuclei is matched, so `matched_iou` is nan."""
+    rng = np.random.default_rng(0)
+    rows, empty = [], []
+    for height, width in ((41, 63), (25, 37)):
+        true = np.zeros((height, width), np.uint8)
+        true[3:22, 5:24], true[2:4, 30:33] = 1, 2
+        guess = np.where(rng.random(true.shape) < 0.9, true, 0).astype(np.uint8) % 2
+        rows.append([score_image(true, guess, i) for i in (1, 2)])
+        empty.append([score_image(true, 0 * true, i) for i in (1, 2)])
+    summaries = {
+        name: summarize([r[i] for r in rows], [r[i] for r in empty], seed=3, resamples=200)
+        for i, name in enumerate(CLASSES.names)
+    }
+    values = {
+        "heading": "test: 2 images, tiled, run", "split": "test", "seed": 3, "names": NAMES,
+        "rows": rows, "summaries": summaries, "losses": {"loss": 0.123456, "dice": math.nan},
+    }  # fmt: skip
+    return Evaluation(**{**values, **changes})
+
+
+def strictly(text):
+    """Parse JSON, in which nan and infinity are no numbers."""
+
+    def refuse(name):
+        raise AssertionError(f"{name} in JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def table(path):
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_three_files_are_written_and_named_the_scores_last(tmp_path):
+    paths = write_evaluation(tmp_path / "evaluation" / "test", evaluation())
+
+    assert [path.name for path in paths] == ["scores.csv", "evaluation.csv", "scores.json"]
+    assert sorted((tmp_path / "evaluation" / "test").iterdir()) == sorted(paths)
+
+
+def test_the_scores_survive_being_written_and_read(tmp_path):
+    scored = evaluation()
+
+    path = write_evaluation(tmp_path, scored)[-1]
+
+    document = strictly(path.read_text())
+    assert list(document) == ["format", "heading", "split", "seed", "losses", "classes"]
+    assert document["format"] == 1
+    assert (document["heading"], document["split"], document["seed"]) == (
+        "test: 2 images, tiled, run", "test", 3,
+    )  # fmt: skip
+    assert document["losses"] == {"loss": 0.123456, "dice": None}
+    assert document["classes"] == list(scored.results())
+
+
+def test_a_record_a_class_holds_its_summaries_and_its_images():
+    scored = evaluation()
+
+    cell, nucleus = scored.results()
+
+    assert (cell["class"], nucleus["class"], cell["split"]) == ("cell", "nucleus", "test")
+    assert list(cell["scores"]) == list(SCORES)
+    dice = scored.summaries["cell"]["dice"]
+    assert cell["scores"]["dice"] == {
+        "mean": dice.mean, "low": dice.low, "high": dice.high, "baseline": 0.0, "images": 2,
+    }  # fmt: skip
+    assert [row["image"] for row in cell["images"]] == list(NAMES)
+    assert [row["dice"] for row in cell["images"]] == [row[0]["dice"] for row in scored.rows]
+    assert [row["recall"] for row in nucleus["images"]] == [row[1]["recall"] for row in scored.rows]
+
+
+def test_what_has_no_score_is_null_in_json():
+    nucleus = evaluation().results()[1]
+
+    assert nucleus["scores"]["matched_iou"] == {
+        "mean": None, "low": None, "high": None, "baseline": None, "images": 0,
+    }  # fmt: skip
+    assert [row["matched_iou"] for row in nucleus["images"]] == [None, None]
+    assert [row["cells"] for row in nucleus["images"]] == [0, 0]
+
+
+def test_the_table_has_a_row_an_image_and_class(tmp_path):
+    scored = evaluation()
+
+    header, *rows = table(write_evaluation(tmp_path, scored)[0])
+
+    assert header == [
+        "image", "class", "dice", "iou", "precision", "recall", "accuracy", "empty_accuracy",
+        "cell_recall", "cell_match", "matched_iou", "cells",
+    ]  # fmt: skip
+    assert [row[:2] for row in rows] == [[n, c] for n in NAMES for c in CLASSES.names]
+    expected = [[row[i][column] for column in header[2:]] for row in scored.rows for i in (0, 1)]
+    np.testing.assert_array_equal([[float(v) for v in row[2:]] for row in rows], expected)
+
+
+@pytest.mark.parametrize("losses", [{"loss": 0.123456789012345, "val, x": 2.0}, {}])
+def test_losses_have_a_table_of_their_own(tmp_path, losses):
+    header, *rows = table(write_evaluation(tmp_path, evaluation(losses=losses))[1])
+
+    assert header == ["name", "value"]
+    assert {name: float(value) for name, value in rows} == losses
+
+
+def test_a_line_on_the_terminal_has_mean_interval_baseline_and_count():
+    nothing = Summary(math.nan, math.nan, math.nan, math.nan, 0)
+    summary = {
+        **dict.fromkeys(SCORES, nothing),
+        "dice": Summary(0.81249, 0.7, 0.90051, 0.0, 12),
+        "cell_recall": Summary(1.0, 1.0, 1.0, math.nan, 1),
+    }
+
+    shown = score_tables(evaluation(summaries={"cell": summary}, losses={}))
+
+    assert len(shown) == 1
+    assert shown[0].title == "test: 2 images, tiled, run: cell"
+    assert shown[0].columns == ("score", "mean", "95 % interval", "all background", "images")
+    assert shown[0].rows == (
+        ("dice", "0.812", "0.700 to 0.901", "0.000", "12"),
+        ("iou", "-", "- to -", "-", "0"),
+        ("precision", "-", "- to -", "-", "0"),
+        ("recall", "-", "- to -", "-", "0"),
+        ("accuracy", "-", "- to -", "-", "0"),
+        ("cell recall", "1.000", "1.000 to 1.000", "-", "1"),
+        ("cell match", "-", "- to -", "-", "0"),
+        ("matched iou", "-", "- to -", "-", "0"),
+    )
+
+
+def test_each_class_has_a_table_and_the_losses_one_more():
+    shown = score_tables(evaluation(losses={"loss": 0.12345, "dice": 1.0}))
+
+    assert [one.title.rpartition(": ")[2] for one in shown] == [
+        "cell", "nucleus", "on tiles, as in training",
+    ]  # fmt: skip
+    assert shown[2].columns == ("name", "value")
+    assert shown[2].rows == (("loss", "0.1235"), ("dice", "1.0000"))
+
+
+def test_an_overlay_shows_the_truth_on_the_left_and_the_prediction_on_the_right(tmp_path):
+    grey = np.full((51, 74, 3), 120, np.uint8)
+    truth, guess = np.zeros((2, 51, 74), np.uint8)
+    truth[5:20, 10:40], guess[30:45, 30:60] = 1, 2
+
+    write_overlay(tmp_path / "o" / "worst1_a.jpg", grey, truth=truth, guess=guess, classes=CLASSES)
+
+    with Pillow.open(tmp_path / "o" / "worst1_a.jpg") as file:
+        picture = np.asarray(file).astype(int)
+    assert picture.shape == (24 + 51 + 6, 6 + 2 * (74 + 6), 3)
+    left, right = picture[24:75, 6:80], picture[24:75, 86:160]
+    assert left[12, 25, 1] > left[12, 25, 0] + 20, "a green cell"
+    assert right[37, 45, 0] > right[37, 45, 1] + 20, "a red nucleus"
+    for empty in (right[12, 25], left[37, 45]):
+        np.testing.assert_allclose(empty, 120, atol=6)
+
+
+def test_an_overlay_of_a_large_image_is_reduced(tmp_path):
+    pixels, mask = np.zeros((60, 2051, 3), np.uint8), np.zeros((60, 2051), np.uint8)
+
+    write_overlay(tmp_path / "a.jpg", pixels, truth=mask, guess=mask, classes=CLASSES)
+
+    with Pillow.open(tmp_path / "a.jpg") as file:
+        assert file.width == 6 + 2 * (1024 + 6)

@@ -1,0 +1,100 @@
+import math
+
+import numpy as np
+import pytest
+
+from cervseg.scoring.calibration import best_threshold
+
+TRIED = [k / 200 for k in range(10, 191)]
+
+
+def dice(true, predicted):
+    total = true.sum() + predicted.sum()
+    return 2 * (true & predicted).sum() / total if total else 1.0
+
+
+def by_trying(pairs):
+    """Mean Dice at each threshold, found the slow way."""
+    return [np.mean([dice(true, p >= threshold) for true, p in pairs]) for threshold in TRIED]
+
+
+def random_pairs(seed):
+    """A few images of odd sizes; probabilities that say something about the truth."""
+    rng = np.random.default_rng(seed)
+    pairs = []
+    for _ in range(rng.integers(1, 5)):
+        true = rng.random((rng.integers(1, 20), rng.integers(1, 30))) < rng.random()
+        spread = rng.uniform(0.2, 2)
+        score = rng.normal(rng.normal(), spread, true.shape) + rng.uniform(0, 2) * true
+        pairs.append((true, (1 / (1 + np.exp(-score))).astype(np.float32)))
+    return pairs
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_other_threshold_has_a_higher_mean_dice(seed):
+    pairs = random_pairs(seed)
+    means = by_trying(pairs)
+
+    threshold, mean = best_threshold(iter(pairs))
+
+    assert threshold in TRIED
+    assert mean == pytest.approx(max(means), abs=1e-12)
+    assert means[TRIED.index(threshold)] == pytest.approx(max(means), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(0.2012, 0.8012, 0.505), (0.3012, 0.3262, 0.315), (0, 1, 0.5)]
+)
+def test_the_middle_of_the_best_thresholds_is_taken(low, high, expected):
+    """Those from the first above `low` to the last not above `high` separate perfectly."""
+    true = np.array([[True, False, False], [True, True, False]])
+    probabilities = np.where(true, high, low).astype(np.float32)
+
+    assert best_threshold([(true, probabilities)]) == (expected, 1.0)
+
+
+def test_each_image_counts_once_whatever_its_size():
+    large = (np.full((1, 90), True), np.array([[0.3] * 60 + [0.8] * 30], np.float32))
+    small = (np.array([[True, False]]), np.array([[0.9, 0.6]], np.float32))
+
+    threshold, mean = best_threshold([large, small, small, small])
+
+    # Over all pixels as one, 0.3 would win: 0.98 against 0.52.
+    assert 0.6 < threshold <= 0.8
+    assert mean == pytest.approx((0.5 + 3) / 4)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.02, 0.5), (0.99, 0.5)])
+def test_where_all_thresholds_are_equal_it_is_a_half(value, expected):
+    pairs = [(np.full((3, 5), True), np.full((3, 5), value, np.float32))]
+
+    assert best_threshold(pairs)[0] == expected
+
+
+def test_it_stays_off_the_ends():
+    sure = [(np.full((3, 5), True), np.full((3, 5), 0.06, np.float32))]
+    never = [(np.full((3, 5), False), np.full((3, 5), 0.94, np.float32))]
+
+    assert best_threshold(sure)[0] in (0.05, 0.055, 0.06)
+    assert best_threshold(never) == (0.95, 1.0)
+
+
+def test_an_image_without_truth_is_right_where_nothing_is_found():
+    pairs = [(np.zeros((3, 5), bool), np.full((3, 5), 0.7012, np.float32))]
+
+    threshold, mean = best_threshold(pairs)
+
+    assert threshold > 0.7 and mean == 1.0
+
+
+def test_an_image_of_ignored_pixels_alone_prefers_no_threshold():
+    nothing = (np.zeros(0, bool), np.zeros(0, np.float32))
+    pair = (np.array([True, False]), np.array([0.3012, 0.2012], np.float32))
+
+    assert best_threshold([nothing, pair])[0] == best_threshold([pair])[0]
+
+
+def test_without_an_image_it_is_a_half_and_its_dice_is_not_known():
+    threshold, mean = best_threshold([])
+
+    assert threshold == 0.5 and math.isnan(mean)
