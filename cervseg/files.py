@@ -195,6 +195,8 @@ def claim(folder: Path, *, overwrite: bool = False, resume: bool = False) -> Ite
     except OSError as exc:
         raise output_error(exc, folder) from exc
     with _locked(folder):
+        if not resume and is_occupied(folder):  # by one who was faster
+            refuse_occupied(folder, overwrite=False)
         yield folder
 
 
@@ -235,6 +237,7 @@ def _is_at(path: Path, file: TextIO) -> bool:
 
 def set_aside(folder: Path) -> Path:
     """Rename an old output to `NAME_<time>_bak` and return the new path."""
+    folder = folder.resolve()  # follows a link, and gives `.` a name
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     backup = folder.with_name(f"{folder.name}_{stamp}_bak")
     number = 1

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from cervseg.files import LOCK
+
 
 @dataclass(frozen=True)
 class Run:
@@ -59,6 +61,12 @@ class Run:
     def stop(self) -> Path:
         """A file of this name ends the training after the running epoch."""
         return self.folder / "STOP"
+
+    def has_only_begun(self) -> bool:
+        """Whether the folder holds nothing but what a run writes before its first epoch."""
+        first = {self.config.name, self.record.name, self.log.name, LOCK}
+        names = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
+        return bool(names - {LOCK}) and names <= first
 
     def preview(self, epoch: int) -> Path:
         """The picture after epoch 1, 2, …."""

@@ -16,10 +16,11 @@ from cervseg.data.cutting import Cut, cut_field, mask_reading
 from cervseg.data.fields import SPLITS, Field, find_fields, list_problems
 from cervseg.data.labelled import Labelled, read_labelled
 from cervseg.data.leaks import refuse_leaks
-from cervseg.data.manifest import TileRow, describe, write_dataset
+from cervseg.data.manifest import TileRow, describe, open_dataset, write_dataset
 from cervseg.data.splits import assign_splits
 from cervseg.errors import ConfigError, DataError
 from cervseg.files import (
+    LOCK,
     claim,
     is_occupied,
     output_error,
@@ -31,6 +32,9 @@ from cervseg.images.masks import Reading
 from cervseg.images.overlays import write_picture
 from cervseg.images.sheets import contact_sheet, paint_mask
 from cervseg.reports import JSON, SILENT, Progress, Report, Table, track
+
+OURS = {"tiles", "dataset.json", "sources.csv", "manifest.csv", "samples.png", LOCK}
+"""What an unfinished dataset can hold; anything else in its place is somebody's."""
 
 SAMPLES = 8
 """Tiles on `samples.png`."""
@@ -59,13 +63,17 @@ def dataset_tile(
     data = config.data
     following = f"cervseg train {config_words}" if config_words else None
     if resume and (data.output / "dataset.json").is_file():
+        open_dataset(data.output).require_options(data)
         notice = f"{data.output} is complete, nothing to do"
         return Report("dataset-tile", data.output, notices=(notice,), next_command=following)
     _check_keys(data)
     chosen, notices = assign_splits(find_fields(data), data.split)
     reading = mask_reading(data, [field for field, _ in chosen])
     refuse_occupied(data.output, overwrite=overwrite)
-    partial = data.output.with_name(f"{data.output.name}.partial")
+    target = data.output.resolve()  # follows a link, and gives `.` a name
+    partial = target.with_name(f"{target.name}.partial")
+    if is_occupied(partial) and not {path.name for path in partial.iterdir()} <= OURS:
+        set_aside(partial)
     with claim(partial, resume=True):
         _empty(partial)
         seed = config.runtime.seed
@@ -82,7 +90,10 @@ def dataset_tile(
         _write_samples(partial, tiles, classes=data.class_table(), reading=tile_reading)
     if is_occupied(data.output):
         set_aside(data.output)
-    partial.rename(data.output)
+    try:
+        partial.rename(target)
+    except OSError as exc:  # a mount point, say
+        raise output_error(exc, target) from exc
     return Report(
         "dataset-tile",
         data.output,
@@ -107,7 +118,7 @@ def _empty(partial: Path) -> None:
     for child in partial.iterdir():
         if child.is_dir():
             shutil.rmtree(child)
-        elif child.name != ".lock":
+        elif child.name != LOCK:
             child.unlink()
 
 

@@ -2,20 +2,19 @@
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from cervseg import runtime
 from cervseg.arrays import Mask
-from cervseg.classes import Classes
+from cervseg.commands.scored import Scored
 from cervseg.commands.task import Task, find_task
 from cervseg.config import Config
 from cervseg.config.data import Split
 from cervseg.config.loader import as_config, load_config
 from cervseg.contract import Contract, find_model
+from cervseg.data.fields import list_problems, repeated_names
 from cervseg.data.labelled import Labelled, Read, read_labelled
 from cervseg.errors import ConfigError, DataError, Interrupted
 from cervseg.files import claim
@@ -26,51 +25,12 @@ from cervseg.inference.decision import decision_for
 from cervseg.reporting.scores import Evaluation, score_tables, write_evaluation, write_overlay
 from cervseg.reports import SILENT, Failure, Progress, Report, track
 from cervseg.runs import Run
-from cervseg.scoring.summary import score_image, summarize
+from cervseg.scoring.summary import summarize
 
 Mode = Literal["tiled", "whole", "stretch", "predictions"]
 
 Guess = Callable[[Labelled, Read], Mask]
 """From a labelled image to the mask that is scored."""
-
-
-@dataclass
-class _Scored:
-    """Scores so far, and the masks of the worst and best images.
-
-    Args:
-        classes: Of the masks.
-        keep: How many of the worst, and of the best, keep their mask for a picture.
-    """
-
-    classes: Classes
-    keep: int
-    names: list[str] = field(default_factory=list)
-    rows: list[list[dict[str, float]]] = field(default_factory=list)  # per image, per class
-    empty: list[list[dict[str, float]]] = field(default_factory=list)
-    ranked: list[tuple[float, str, Labelled, Mask]] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-
-    def add(self, item: Labelled, truth: Mask, guess: Mask) -> None:
-        """Score an image; forget masks that are neither among the worst nor the best."""
-        indices = range(1, len(self.classes) + 1)
-        self.names.append(item.name)
-        self.rows.append([score_image(truth, guess, i) for i in indices])
-        self.empty.append([score_image(truth, np.zeros_like(truth), i) for i in indices])
-        dice = float(np.mean([row["dice"] for row in self.rows[-1]]))
-        self.ranked.append((dice, item.name, item, guess))
-        self.ranked.sort(key=lambda entry: entry[:2])
-        del self.ranked[self.keep : len(self.ranked) - self.keep]
-
-    def pictured(self) -> list[tuple[str, Labelled, Mask]]:
-        """The worst and best images under the names of their pictures, none twice."""
-        entries = [(item, mask) for _, _, item, mask in self.ranked]
-        worst, best = entries[: self.keep], entries[self.keep :][::-1]
-        return [
-            (f"{kind}{place}_{item.name}", item, mask)
-            for kind, group in (("worst", worst), ("best", best))
-            for place, (item, mask) in enumerate(group, start=1)
-        ]
 
 
 def evaluate(
@@ -120,7 +80,7 @@ def evaluate(
     mode = _mode(predictions=predictions, whole=whole, stretch=stretch)
     if (images is None) != (masks is None):
         raise ConfigError("--images and --masks go together")
-    folders = (images, masks) if images is not None and masks is not None else None
+    folders = (Path(images), Path(masks)) if images is not None and masks is not None else None
     paths = [] if predictions else _model_paths(config, model)
     contracts = [Contract.load(find_model(path)) for path in paths]
     task = find_task(config, contracts, split=split, folders=folders)
@@ -154,7 +114,8 @@ def _mode(*, predictions: Path | None, whole: bool, stretch: bool) -> Mode:
 
 
 def _model_paths(config: Config, model: Sequence[Path | str]) -> list[Path]:
-    return list(map(Path, model)) or list(config.evaluate.model) or [config.train.output]
+    given = [model] if isinstance(model, Path | str) else model
+    return list(map(Path, given)) or list(config.evaluate.model) or [config.train.output]
 
 
 def _output(config: Config, paths: Sequence[Path], *, name: str, mode: Mode) -> Path:
@@ -174,9 +135,9 @@ def _score(
     paths: Sequence[Path],
     predictions: Path | None,
     progress: Progress,
-) -> tuple[_Scored, str, dict[str, float]]:
+) -> tuple[Scored, str, dict[str, float]]:
     """Score every image; tell what was scored how, and the losses of a single model."""
-    scored = _Scored(task.classes, config.evaluate.overlays)
+    scored = Scored(task.classes, config.evaluate.overlays)
     assess: Callable[[Labelled, Read], None] | None = None
     losses: dict[str, float] = {}
     if predictions is not None:
@@ -202,7 +163,13 @@ def _score(
 
 
 def _read_predictions(folder: Path, task: Task) -> Guess:
-    files = {path.stem: path for path in find_images(folder)}
+    if (folder / "masks").is_dir() and (folder / "overlays").is_dir():
+        raise DataError(f"{folder}: an output folder, not its masks", hint=f"{folder / 'masks'}")
+    found = find_images(folder)
+    problems = repeated_names((path.stem, path) for path in found)
+    if problems:
+        raise DataError(list_problems("predictions are ambiguous", problems))
+    files = {path.stem: path for path in found}
     missing = [item.name for item in task.items if item.name not in files]
     if missing:
         raise DataError(f"{folder}: no mask for {missing[0]} ({len(missing)} missing in all)")
@@ -258,7 +225,7 @@ def _write(
     task: Task,
     folder: Path,
     *,
-    scored: _Scored,
+    scored: Scored,
     heading: str,
     losses: dict[str, float],
 ) -> Report:
@@ -281,6 +248,7 @@ def _write(
         summaries=summaries,
         losses=losses,
     )
+    paths = write_evaluation(folder, evaluation)
     overlays = []
     for name, item, mask in scored.pictured():
         read = read_labelled(item, task.classes)
@@ -288,7 +256,6 @@ def _write(
         overlays.append(path)
         write_overlay(path, read.image.read(whole(read.image)), truth=read.mask, guess=mask,
                       classes=task.classes)  # fmt: skip
-    paths = write_evaluation(folder, evaluation)
     return Report(
         "evaluate",
         folder,

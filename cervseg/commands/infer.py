@@ -1,5 +1,6 @@
 """`cervseg infer` and `cervseg tiled-infer`: images to masks and overlays."""
 
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,13 +12,14 @@ from cervseg import runtime
 from cervseg.arrays import RGB
 from cervseg.classes import Classes
 from cervseg.commands.inputs import Input, find_inputs
+from cervseg.commands.record import check_record, make_record
 from cervseg.config import Config
 from cervseg.config.inference import InferConfig, TiledInferConfig
 from cervseg.config.loader import as_config
 from cervseg.config.runtime import RuntimeConfig
 from cervseg.contract import Contract, find_model
 from cervseg.errors import DataError, Interrupted
-from cervseg.files import claim
+from cervseg.files import claim, refuse_occupied, write_json
 from cervseg.images.image import Image, whole
 from cervseg.images.masks import read_mask
 from cervseg.images.overlays import draw_overlay, write_picture
@@ -131,10 +133,15 @@ def _merged(
 ) -> _Asked:
     return _Asked(
         section,
-        list(map(Path, images)) or ([section.images] if section.images else []),
-        list(map(Path, model)) or list(section.model) or [config.train.output],
+        _paths(images) or ([section.images] if section.images else []),
+        _paths(model) or list(section.model) or [config.train.output],
         section.output if output is None else Path(output),
     )
+
+
+def _paths(given: Sequence[Path | str] | Path | str) -> list[Path]:
+    """A path or several; a lone text is one path, not its letters."""
+    return [Path(given)] if isinstance(given, Path | str) else list(map(Path, given))
 
 
 def _run(
@@ -150,9 +157,15 @@ def _run(
     for path in asked.model:
         Contract.load(find_model(path))  # missing or broken: before Keras is imported
     output = OutputFolder(asked.output)
+    record = make_record(command, asked.section, asked.model)
+    if resume:
+        check_record(output.record, record)
+    else:
+        refuse_occupied(output.folder, overwrite=overwrite)
+    tools, notices = _prepare(asked, output, settings, progress=progress)
     done = _Done()
     with claim(output.folder, overwrite=overwrite, resume=resume):
-        tools, notices = _prepare(asked, output, settings, progress=progress)
+        write_json(output.record, record)
         try:
             _each(inputs, tools, done, resume=resume, progress=progress)
         except KeyboardInterrupt as exc:
@@ -171,8 +184,8 @@ def _run(
         failures=tuple(done.failures),
         notices=notices,
         tables=(_table(done.rows),),
-        next_command=f"cervseg evaluate --predictions {output.folder / 'masks'} "
-        "--images DIR --masks DIR",
+        next_command="cervseg evaluate --images DIR --masks DIR --predictions "
+        + shlex.quote(str(output.folder / "masks")),
     )
 
 

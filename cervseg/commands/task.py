@@ -62,8 +62,7 @@ def find_task(
                 f"the data has {', '.join(task.classes.names)}"
             )
         if not task.fitted:
-            digests = [(item.name, item.sha256 or _digest(item.image)) for item in task.items]
-            refuse_trained_images(digests, contract)
+            refuse_trained_images(_digests(task.items), contract)
     return task
 
 
@@ -87,9 +86,27 @@ def _of_split(config: Config, split: Split) -> Task:
     rows = dataset.sources_of(split)
     if not rows:
         raise DataError(f"{dataset.folder}: no image in split {split}")
+    dataset.require_sources(split)
     return Task(split, labelled_sources(dataset, rows), dataset.classes, split != "test")
 
 
-def _digest(path: Path) -> str:
-    image = open_image(path)
-    return pixel_digest(image.read(whole(image)))
+def _digests(items: Sequence[Labelled]) -> list[tuple[str, str]]:
+    """Name and digest of each image as it is now; a broken one fails later, alone.
+
+    Raises:
+        DataError: A photograph is no longer the one that was cut.
+    """
+    digests = []
+    for item in items:
+        try:
+            image = open_image(item.image)
+        except DataError:
+            continue
+        digest = pixel_digest(image.read(whole(image)))
+        if item.sha256 is not None and digest != item.sha256:
+            raise DataError(
+                f"{item.image}: changed since the dataset was cut",
+                hint="cut it again: cervseg dataset-tile CONFIG --overwrite",
+            )
+        digests.append((item.name, digest))
+    return digests

@@ -64,11 +64,15 @@ def train(
     """
     config = as_config(config)
     dataset = open_dataset(config.data.output)
-    _check_dataset(config, dataset)
+    dataset.require_options(config.data)
+    dataset.require_sources("valid")
     refuse_leaks(dataset.sources)
     run = Run(config.train.output)
-    with claim(run.folder, overwrite=overwrite, resume=resume), _logged(run):
-        resumed = resume and run.record.is_file()
+    # A run in which no epoch ever ended, refused for a wrong key say, is in nobody's way.
+    begun = run.record.is_file() and run.state.is_file()
+    going_on = resume and begun or run.has_only_begun()
+    with claim(run.folder, overwrite=overwrite, resume=going_on), _logged(run):
+        resumed = resume and begun
         if resumed:
             _check_resumed(run, config, dataset)
         else:
@@ -84,24 +88,6 @@ def train(
             raise
         _close_record(run, record, ended=state.ended or "epochs")
     return _report(run, contract, state, config_words=config_words)
-
-
-def _check_dataset(config: Config, dataset: Dataset) -> None:
-    data = config.data
-    for key, ours, theirs in (
-        ("data.classes", data.class_table(), dataset.classes),
-        ("data.scale", data.scale, dataset.scale),
-        ("data.tile_size", data.tile_size, dataset.tile_size),
-    ):
-        if ours != theirs:
-            raise ConfigError(
-                f"'{key}' is {_plain(ours)}, but {dataset.folder} was cut with {_plain(theirs)}",
-                hint="cut it again: cervseg dataset-tile CONFIG --overwrite",
-            )
-
-
-def _plain(value: object) -> object:
-    return ", ".join(value.names) if hasattr(value, "names") else value
 
 
 def _check_resumed(run: Run, config: Config, dataset: Dataset) -> None:

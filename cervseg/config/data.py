@@ -167,6 +167,11 @@ class DataConfig(Section):
     def _check_together(self) -> "DataConfig":
         if self.overlap > self.tile_size // 2:
             raise ValueError(f"`overlap` {self.overlap} is over half of `tile_size`")
+        if self.masks.read == "threshold" and len(self.classes) > 1:
+            raise ValueError("`masks.read` threshold knows one class only; use index or colour")
+        scales = [f"{scale:g}" for scale in (self.scale, *self.extra_scales)]
+        if len(set(scales)) < len(scales):
+            raise ValueError("`extra_scales` names a scale twice")
         if self.group_pattern is not None and self.group_block is not None:
             raise ValueError("`group_pattern` and `group_block` exclude each other")
         has_folders = all("{split}" in str(source.images) for source in self.source)

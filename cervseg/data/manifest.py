@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
 from cervseg.classes import Classes, format_colour
-from cervseg.config.data import Split
+from cervseg.config.data import DataConfig, Split
 from cervseg.data.fields import SPLITS
-from cervseg.errors import DataError
+from cervseg.errors import ConfigError, DataError
 from cervseg.files import read_csv, read_json, text_digest, write_csv, write_json
 from cervseg.images.masks import Reading
 from cervseg.reports import JSON
 
 DOCUMENT = "dataset.json"
 """Written last: a folder without it is no dataset."""
+
+
+AFTER_CUTTING = {"output", "preprocess"}
+"""Keys of `data` that do not change the tiles."""
 
 
 class SourceRow(NamedTuple):
@@ -111,6 +115,34 @@ class Dataset:
     def sources_of(self, split: Split) -> list[SourceRow]:
         """The photographs of a split, in order."""
         return [row for row in self.sources if row.split == split]
+
+    def require_sources(self, split: Split) -> None:
+        """Check that the photographs and masks of a split are still there.
+
+        Raises:
+            DataError: One is gone.
+        """
+        for row in self.sources_of(split):
+            for name in (row.image, row.mask):
+                if name and not self.path(name).is_file():
+                    raise DataError(f"{self.path(name)}: the dataset names it, but it is gone")
+
+    def require_options(self, config: DataConfig) -> None:
+        """Check that the dataset was cut as the config says.
+
+        Raises:
+            ConfigError: Lists the keys that differ.
+        """
+        cut = self.document.get("options")
+        wanted = config.model_dump(mode="json", exclude=AFTER_CUTTING)
+        if not isinstance(cut, dict):
+            raise DataError(f"{self.folder}: broken dataset: no options")
+        different = [f"data.{key}" for key, value in wanted.items() if cut.get(key) != value]
+        if different:
+            raise ConfigError(
+                f"{self.folder} was cut with another config: {', '.join(different)}",
+                hint="cut it again: cervseg dataset-tile CONFIG --overwrite",
+            )
 
     def tiles_of(self, split: Split) -> list[TileRow]:
         """The tiles of a split, in order."""

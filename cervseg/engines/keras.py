@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from cervseg.arrays import RGB, Probabilities, Tensor
 from cervseg.contract import Contract
+from cervseg.errors import BudgetError
 from cervseg.images.preprocess import prepare
 from cervseg.models.folder import load_model
-from cervseg.runtime import compiled
+from cervseg.runtime import compiled, is_out_of_memory, out_of_memory_errors
 
 
 class KerasPredictor:
@@ -26,7 +27,15 @@ class KerasPredictor:
 
     def __call__(self, tiles: RGB) -> Probabilities:
         """Predict tiles (n, size, size, 3) as (n, size, size, channels)."""
-        return self._forward(self._prepare(tiles))
+        try:
+            return self._forward(self._prepare(tiles))
+        except out_of_memory_errors() as exc:
+            if not is_out_of_memory(exc):
+                raise
+            raise BudgetError(
+                f"out of memory with {len(tiles)} tiles of {tiles.shape[1]} x {tiles.shape[2]}",
+                hint="a smaller tiled_infer.batch_size or tile_size needs less",
+            ) from exc
 
     def _prepare(self, tiles: RGB) -> NDArray[np.uint8]:
         settings, channels = self._contract.preprocess, self._contract.input_channels

@@ -67,6 +67,9 @@ def _values(image: Pillow.Image) -> NDArray[np.int64]:
     """Raw values of one-channel files, the largest channel of others."""
     if image.mode == "1":
         return np.asarray(image, np.int64) * 255
+    if image.mode in ("RGBA", "LA", "PA"):  # what is transparent is not drawn
+        rgba = image.convert("RGBA")
+        image = Pillow.alpha_composite(Pillow.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
     if image.mode in ("L", "P") or image.mode.startswith("I"):
         return np.asarray(image, np.int64)
     return np.asarray(np.asarray(image.convert("RGB")).max(axis=-1), np.int64)

@@ -36,6 +36,11 @@ class OutputFolder:
         return self.folder / "probabilities" / f"{name}.png"
 
     @property
+    def record(self) -> Path:
+        """What the masks were made with."""
+        return self.folder / "inference.json"
+
+    @property
     def summary(self) -> Path:
         """A row an image and class."""
         return self.folder / "summary.csv"

@@ -12,6 +12,7 @@ from cervseg.arrays import Mask, Probabilities
 from cervseg.classes import Classes
 from cervseg.config.inference import InferConfig
 from cervseg.contract import Contract
+from cervseg.errors import ConfigError
 
 EIGHT_CONNECTED = np.ones((3, 3), int)
 
@@ -140,8 +141,17 @@ def combine(
 
 
 def decision_for(config: InferConfig, contract: Contract) -> Decision:
-    """What the config asks for, with the model's thresholds where it names none."""
+    """What the config asks for, with the model's thresholds where it names none.
+
+    Raises:
+        ConfigError: A threshold is asked of a model that has none.
+    """
     thresholds: tuple[float, ...] | Literal["otsu", "triangle"]
+    if config.threshold is not None and contract.activation == "softmax":
+        raise ConfigError(
+            f"'threshold' {config.threshold!r} has no meaning for a softmax model: "
+            "the largest channel decides"
+        )
     if config.threshold is None:
         thresholds = contract.threshold
     elif isinstance(config.threshold, str):

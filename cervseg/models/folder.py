@@ -6,6 +6,7 @@ from cervseg.arrays import Tensor
 from cervseg.contract import CONTRACT, Contract
 from cervseg.errors import ModelError
 from cervseg.models import ARCHITECTURES
+from cervseg.models.inspection import geometry
 from cervseg.models.weights import load_weights, save_weights
 
 WEIGHTS = "model.weights.h5"
@@ -44,5 +45,11 @@ def load_model(folder: Path, contract: Contract) -> Tensor:
         ModelError: The weights are missing, broken, or of another network.
     """
     model = build_network(contract, where=str(folder / CONTRACT))
+    align = geometry(model).align
+    if contract.align % align:
+        raise ModelError(
+            f"{folder / CONTRACT}: align {contract.align} is no multiple of the network's "
+            f"stride {align}"
+        )
     load_weights(folder / WEIGHTS, model)
     return model

@@ -4,6 +4,7 @@ HDF5 with one float dataset a variable, under its Keras path (`down0_conv1/kerne
 layout numbers layers by class instead, so it can't tell which layer does not fit.
 """
 
+import io
 from pathlib import Path
 
 import h5py
@@ -19,9 +20,12 @@ SHOWN = 5
 
 def save_weights(path: Path, model: Tensor) -> None:
     """Write the weights of a network, whole or not at all."""
-    with writing(path) as partial, h5py.File(partial, "w") as file:
+    buffer = io.BytesIO()  # on a full disk HDF5 itself would crash the process
+    with h5py.File(buffer, "w") as file:
         for variable in model.weights:
             file.create_dataset(variable.path, data=np.asarray(variable))
+    with writing(path) as partial:
+        partial.write_bytes(buffer.getvalue())
 
 
 def load_weights(path: Path, model: Tensor) -> None:

@@ -66,7 +66,7 @@ def test_it_is_the_same_after_being_saved_and_loaded(tmp_path, name):
     contract = Contract(
         architecture=name, options=SMALL.get(name, {}), activation="softmax", channels=3,
         classes=Classes.of({"cell": "#00ff00", "nucleus": "#ff0000"}), tile_size=64,
-        threshold=(0.5, 0.5),
+        threshold=(0.5, 0.5), align=geometry(model).align,
     )  # fmt: skip
     for variable in model.variables:  # as if trained: nothing is at its initial value
         if "seed" not in variable.path:

@@ -105,12 +105,18 @@ def test_weights_of_a_network_of_another_shape_are_refused_layer_by_layer(folder
 
 
 def test_weights_of_fewer_or_more_layers_are_refused(folder):
-    deeper = replace(CONTRACT, options={**CONTRACT.options, "num_layers": 3})
+    deeper = replace(CONTRACT, options={**CONTRACT.options, "num_layers": 3}, align=4)
     assert "down1_conv1/kernel: missing in the file" in refusal(folder, deeper)
 
     with h5py.File(folder / "model.weights.h5", "a") as file:
         file["extra/kernel"] = np.zeros(3, "float32")
     assert refusal(folder).split("\n")[1:] == ["  extra/kernel: no such layer in the network"]
+
+
+def test_a_contract_off_the_networks_stride_is_refused(folder):
+    assert refusal(folder, replace(CONTRACT, align=1)) == (
+        f"{folder / 'contract.json'}: align 1 is no multiple of the network's stride 2"
+    )
 
 
 @pytest.mark.parametrize("trick", ["soft", "external", "virtual", "text", "group", "storage"])

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image as Pillow
 
 from cervseg.classes import Classes
+from cervseg.config.data import DataConfig
 from cervseg.config.model import UNetConfig
 from cervseg.config.training import TrainConfig
 from cervseg.contract import Preprocessing
@@ -48,6 +49,7 @@ def make_dataset(tmp_path_factory):
         rows = [tile(name, split, folder) for name, split in names]
         cell = Classes.of({"cell": "#00ff00"})
         document = describe(cell, scale=1.0, tile_size=SIDE, readings=("index", "index"))
+        document["options"] = DataConfig(tile_size=SIDE).model_dump(mode="json")
         sources, tiles = zip(*rows, strict=True)
         write_dataset(folder, document, sources=sources, tiles=tiles)
         return open_dataset(folder)

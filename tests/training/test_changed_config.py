@@ -8,6 +8,7 @@ import yaml
 from cervseg.commands.train import train
 from cervseg.config.loader import dump_config, load_config
 from cervseg.errors import ConfigError, DataError, OutputError
+from cervseg.runs import Run
 
 
 @pytest.fixture
@@ -31,6 +32,8 @@ def begun(tmp_path, dataset):
     (run / "config.yaml").write_text(dump_config(load()))
     record = {"format": 1, "dataset": dataset.fingerprint}
     (run / "run.json").write_text(json.dumps(record))
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "last.npz").write_bytes(b"of an epoch that ended")
     return load
 
 
@@ -67,10 +70,10 @@ def test_without_resume_the_run_is_in_the_way(begun, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data__tile_size": 64}, "'data.tile_size' is 64, but {} was cut with 32"),
-        ({"data__scale": 0.5}, "'data.scale' is 0.5, but {} was cut with 1.0"),
-        ({"data__classes": {"nucleus": "#ff0000"}},
-         "'data.classes' is nucleus, but {} was cut with cell"),
+        ({"data__tile_size": 64}, "{} was cut with another config: data.tile_size"),
+        ({"data__scale": 0.5}, "{} was cut with another config: data.scale"),
+        ({"data__classes": {"nucleus": "#ff0000"}, "data__overlap": 8},
+         "{} was cut with another config: data.classes, data.overlap"),
     ],
 )  # fmt: skip
 def test_a_dataset_cut_in_another_way_is_refused(*, begun, dataset, changes, message):
@@ -79,3 +82,19 @@ def test_a_dataset_cut_in_another_way_is_refused(*, begun, dataset, changes, mes
 
     assert str(caught.value) == message.format(dataset.folder)
     assert caught.value.hint == "cut it again: cervseg dataset-tile CONFIG --overwrite"
+
+
+def test_a_run_that_was_refused_before_its_first_epoch_is_in_nobodys_way(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_text("train: {loss: dice}\n")
+    (run / "run.json").write_text("{}")
+
+    assert Run(run).has_only_begun()
+
+
+def test_a_folder_with_anything_else_in_it_is(tmp_path):
+    (tmp_path / "config.yaml").write_text("")
+    (tmp_path / "photo.jpg").write_bytes(b"")
+
+    assert not Run(tmp_path).has_only_begun()

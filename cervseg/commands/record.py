@@ -1,0 +1,52 @@
+"""What an inference was made with, so that only the same one goes on in its folder."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from cervseg.config.inference import InferConfig
+from cervseg.contract import find_model
+from cervseg.errors import ConfigError, OutputError
+from cervseg.files import is_occupied, read_json
+from cervseg.reports import JSON
+
+
+def make_record(command: str, section: InferConfig, models: Sequence[Path]) -> dict[str, JSON]:
+    """Command, settings, and a digest of each model's files."""
+    settings = section.model_dump(mode="json", exclude={"images", "output", "model"})
+    digests: list[JSON] = [_digest(find_model(path)) for path in models]
+    return {"command": command, "settings": settings, "models": digests}
+
+
+def _digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def check_record(path: Path, record: dict[str, JSON]) -> None:
+    """Check that a folder to be resumed was made alike; an empty one is begun.
+
+    Raises:
+        OutputError: There is something, but no record of an inference.
+        ConfigError: The record differs; names what.
+    """
+    if not is_occupied(path.parent):
+        return
+    if not path.is_file():
+        raise OutputError(
+            f"{path.parent}: not an inference folder, so it can't be resumed",
+            hint="choose another output folder",
+        )
+    old = read_json(path, what="record of an inference")
+    different = [key for key in ("command", "models") if old.get(key) != record[key]]
+    before, now = old.get("settings"), record["settings"]
+    if isinstance(before, dict) and isinstance(now, dict):
+        different += [key for key in now if before.get(key) != now[key]]
+    if different:
+        raise ConfigError(
+            f"{path.parent}: can't resume with other {', '.join(different)}",
+            hint="undo the change, or start anew with --overwrite",
+        )
