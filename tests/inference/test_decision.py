@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from cervseg.classes import Classes
 from cervseg.config.inference import InferConfig
 from cervseg.contract import Contract
+from cervseg.errors import ConfigError
 from cervseg.inference.decision import (
     ClassCount,
     Decision,
@@ -256,3 +257,18 @@ def test_exclusive_classes_stay_exclusive():
     contract = replace(CONTRACT, activation="softmax", channels=3)
 
     assert decision_for(InferConfig(), contract).activation == "softmax"
+
+
+@pytest.mark.parametrize("threshold", [0.9, "otsu"])
+def test_a_threshold_means_nothing_to_a_softmax_model(threshold):
+    contract = Contract(
+        architecture="unet", options={}, classes=TWO, activation="softmax", tile_size=16,
+        channels=3,
+    )  # fmt: skip
+
+    with pytest.raises(ConfigError) as caught:
+        decision_for(InferConfig(threshold=threshold), contract)
+
+    assert str(caught.value) == (
+        f"'threshold' {threshold!r} has no meaning for a softmax model: the largest channel decides"
+    )

@@ -1,4 +1,6 @@
+import errno
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 
 from cervseg.classes import Classes
 from cervseg.contract import Contract
-from cervseg.errors import ModelError
+from cervseg.errors import BudgetError, ModelError
 from cervseg.models.folder import build_network, load_model, save_model
 
 pytestmark = pytest.mark.usefixtures("started")
@@ -143,3 +145,19 @@ def test_weights_that_lie_elsewhere_or_are_no_numbers_are_refused(folder, tmp_pa
             file.create_dataset(name, (1,), "float32", external=[(str(other), 0, 4)])
 
     assert "logits/bias" in refusal(folder)
+
+
+def test_a_full_disk_is_one_line_and_the_old_weights_stay(folder, monkeypatch):
+    weights = folder / "model.weights.h5"
+    before = weights.read_bytes()
+    model = build_network(CONTRACT, where="here")
+
+    def refuse(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", refuse)
+        with pytest.raises(BudgetError, match="the disk is full"):
+            save_model(folder, model, CONTRACT)
+
+    assert weights.read_bytes() == before
