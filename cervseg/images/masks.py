@@ -45,7 +45,7 @@ def read_mask(path: Path, classes: Classes, reading: Reading) -> ReadMask:
         DataError: The file is missing or broken, or its values do not fit the reading.
     """
     with decoding(path), open_pillow(path) as file:
-        upright = ImageOps.exif_transpose(file)
+        upright = _opaque(ImageOps.exif_transpose(file))
         if reading == "colour":
             return _nearest_colour(np.asarray(upright.convert("RGB")), classes)
         values = _values(upright)
@@ -63,13 +63,18 @@ def read_mask(path: Path, classes: Classes, reading: Reading) -> ReadMask:
     )
 
 
+def _opaque(image: Pillow.Image) -> Pillow.Image:
+    """What is transparent is not drawn: black."""
+    if image.mode not in ("RGBA", "LA", "PA"):
+        return image
+    rgba = image.convert("RGBA")
+    return Pillow.alpha_composite(Pillow.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
+
+
 def _values(image: Pillow.Image) -> NDArray[np.int64]:
     """Raw values of one-channel files, the largest channel of others."""
     if image.mode == "1":
         return np.asarray(image, np.int64) * 255
-    if image.mode in ("RGBA", "LA", "PA"):  # what is transparent is not drawn
-        rgba = image.convert("RGBA")
-        image = Pillow.alpha_composite(Pillow.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
     if image.mode in ("L", "P") or image.mode.startswith("I"):
         return np.asarray(image, np.int64)
     return np.asarray(np.asarray(image.convert("RGB")).max(axis=-1), np.int64)
@@ -125,7 +130,7 @@ def read_prediction(path: Path, classes: Classes) -> Mask:
         DataError: The file is missing or broken, or its values are no classes.
     """
     with decoding(path), open_pillow(path) as file:
-        brightest = int(_values(file).max(initial=0))
+        brightest = int(_values(_opaque(file)).max(initial=0))
     if brightest < INDEX_LIMIT:
         return read_mask(path, classes, "index").mask
     return read_mask(path, classes, "threshold" if classes.is_binary else "colour").mask
