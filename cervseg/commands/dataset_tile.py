@@ -88,12 +88,7 @@ def dataset_tile(
         tile_reading: Reading = "index" if data.source[0].kind == "folders" else reading
         _write(partial, data, cuts=cuts, seed=seed, readings=(reading, tile_reading))
         _write_samples(partial, tiles, classes=data.class_table(), reading=tile_reading)
-    if is_occupied(data.output):
-        set_aside(data.output)
-    try:
-        partial.rename(target)
-    except OSError as exc:  # a mount point, say
-        raise output_error(exc, target) from exc
+    _put_in_place(partial, target)
     return Report(
         "dataset-tile",
         data.output,
@@ -103,6 +98,15 @@ def dataset_tile(
         tables=(_table(cuts),),
         next_command=following,
     )
+
+
+def _put_in_place(partial: Path, target: Path) -> None:
+    if is_occupied(target):
+        set_aside(target)
+    try:
+        partial.rename(target)
+    except OSError as exc:  # a mount point, say
+        raise output_error(exc, target) from exc
 
 
 def _check_keys(data: DataConfig) -> None:

@@ -1,3 +1,5 @@
+"""Loading a config: over 400 lines, since the words of every error stand here."""
+
 import re
 from pathlib import Path
 
