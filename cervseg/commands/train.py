@@ -84,6 +84,7 @@ def train(
             _close_record(run, record, ended="interrupted")
             raise Interrupted("interrupted; finished epochs are saved", hint=RESUME) from exc
         except CervsegError as exc:
+            log.debug("ended: %s", exc)  # into log.txt; the command line tells it anyway
             _close_record(run, record, ended=f"{type(exc).__name__}: {exc}")
             raise
         _close_record(run, record, ended=state.ended or "epochs")

@@ -20,6 +20,9 @@ SPLIT_FOLDERS: dict[Split, tuple[str, ...]] = {
 """What the place of `{split}` may be called on disk."""
 
 
+NO_MASK = ": no mask of this name"
+
+
 class Field(NamedTuple):
     """One photograph and what is known of it.
 
@@ -60,7 +63,10 @@ def find_fields(config: DataConfig) -> list[Field]:
             problems += wrong
     problems += repeated_names((field.name, field.image) for field in fields)
     if problems:
-        raise DataError(list_problems("images and masks do not pair", problems))
+        hint = None
+        if any(problem.endswith(NO_MASK) for problem in problems):
+            hint = "for images without cells, set data.missing_mask: background"
+        raise DataError(list_problems("images and masks do not pair", problems), hint=hint)
     if not fields:
         raise DataError(f"{config.source[0].images}: no images in it")
     groups = group_names([field.name for field in fields], config)
@@ -133,7 +139,7 @@ def _pair(
     problems = repeated_names((path.stem, path) for path in mask_files)
     problems += [f"{path}: no image of this name" for path in mask_files if path.stem not in stems]
     if not background:
-        problems += [f"{p}: no mask of this name" for p in image_files if p.stem not in by_stem]
+        problems += [f"{p}{NO_MASK}" for p in image_files if p.stem not in by_stem]
     return [(path, by_stem.get(path.stem)) for path in image_files], problems
 
 
