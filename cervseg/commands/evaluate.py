@@ -22,6 +22,7 @@ from cervseg.images.image import find_images, whole
 from cervseg.images.masks import read_prediction
 from cervseg.inference.answers import tiled_answers, whole_answers
 from cervseg.inference.decision import decision_for
+from cervseg.inference.prediction import plan_tiles
 from cervseg.reporting.scores import Evaluation, score_tables, write_evaluation, write_overlay
 from cervseg.reports import SILENT, Failure, Progress, Report, track
 from cervseg.runs import Run
@@ -87,6 +88,10 @@ def evaluate(
     folder = Path(output) if output else _output(config, paths, name=task.name, mode=mode)
     if resume and (folder / "scores.json").is_file():
         return Report("evaluate", folder, notices=(f"{folder} is complete, nothing to do",))
+    for contract in contracts:  # what does not fit is refused before anything is moved aside
+        decision_for(config.tiled_infer if mode == "tiled" else config.infer, contract)
+        if mode == "tiled":
+            plan_tiles(contract, config.tiled_infer)
     with claim(folder, overwrite=overwrite, resume=resume):
         try:
             scored, heading, losses = _score(

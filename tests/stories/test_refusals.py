@@ -142,3 +142,13 @@ def test_a_mask_is_transparent_where_it_is_not_drawn(road):
     image = ran.document["results"][0]["images"][0]
     assert image["dice"] == 1
     assert image["empty_accuracy"] == pytest.approx(1 - 80 * 40 / (shape[0] * shape[1]))
+
+
+def test_an_evaluation_that_is_refused_leaves_the_old_one_in_its_place(road):
+    before = sorted(path.name for path in (road.folder / "run/evaluation").iterdir())
+
+    ran = road("evaluate", "c.yaml", "--overwrite", "--set", "tiled_infer.tile_size=66")
+
+    assert ran.code == 2
+    assert "'tiled_infer.tile_size' 66 is no multiple of the model's stride 4" in ran.err
+    assert sorted(path.name for path in (road.folder / "run/evaluation").iterdir()) == before
