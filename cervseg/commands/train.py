@@ -68,11 +68,10 @@ def train(
     dataset.require_sources("valid")
     refuse_leaks(dataset.sources)
     run = Run(config.train.output)
-    # A run in which no epoch ever ended, refused for a wrong key say, is in nobody's way.
-    begun = run.record.is_file() and run.state.is_file()
-    going_on = resume and begun or run.has_only_begun()
-    with claim(run.folder, overwrite=overwrite, resume=going_on), _logged(run):
-        resumed = resume and begun
+    # A run that came to no epoch's end, refused for a wrong key say, is in nobody's way.
+    afresh = run.has_only_begun()
+    resumed = resume and run.record.is_file() and not afresh
+    with claim(run.folder, overwrite=overwrite, resume=resumed or afresh), _logged(run):
         if resumed:
             _check_resumed(run, config, dataset)
         else:
