@@ -61,11 +61,13 @@ class SegmentationMetric(keras.metrics.Metric):
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> None:
         """Count a batch; `y_true` (n, height, width), `y_pred` logits (n, height, width, c)."""
-        truth, weights = encode(y_true, y_pred.shape[-1], activation=self.activation)
+        channels = self.classes + (self.activation == "softmax")
+        y_pred = y_pred[..., :channels]  # behind them stand side outputs
+        truth, weights = encode(y_true, channels, activation=self.activation)
         if self.activation == "sigmoid":
             guess = ops.cast(y_pred > 0, "float32")
         else:
-            guess = ops.one_hot(ops.argmax(y_pred, axis=-1), y_pred.shape[-1], dtype="float32")
+            guess = ops.one_hot(ops.argmax(y_pred, axis=-1), channels, dtype="float32")
             truth, guess = truth[..., 1:], guess[..., 1:]
         cells = (truth * guess, (1 - truth) * guess, truth * (1 - guess), (1 - truth) * (1 - guess))
         batch = ops.stack([ops.sum(cell * weights, axis=(0, 1, 2)) for cell in cells])

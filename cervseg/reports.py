@@ -33,6 +33,14 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    def text(self, widest: int = 50) -> str:
+        """The rows in columns two spaces apart, so that `| grep` works."""
+        widths = [min(widest, max(map(len, column))) for column in zip(*self.rows, strict=True)]
+        return "\n".join(
+            "  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip()
+            for row in self.rows
+        )
+
 
 @dataclass(frozen=True)
 class Report:

@@ -53,6 +53,11 @@ class Run:
         return self.folder / "checkpoints" / "last.npz"
 
     @property
+    def tensorboard(self) -> Path:
+        """Event files, where they are asked for."""
+        return self.folder / "tensorboard"
+
+    @property
     def model(self) -> Path:
         """Contract and weights."""
         return self.folder / "model"

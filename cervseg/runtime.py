@@ -152,6 +152,23 @@ def seed_everything(seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
+@contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Build networks that compute in half precision and keep float32 weights.
+
+    Args:
+        name: float32, bfloat16 or float16.
+    """
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name if name == "float32" else f"mixed_{name}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 def on_jax() -> bool:
     """Whether Keras runs on JAX."""
     import keras

@@ -15,7 +15,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticUndefined
 
 from cervseg.config import Config
-from cervseg.config.keys import Key, all_keys, section_models
+from cervseg.config.keys import DISCRIMINATORS, Key, all_keys, names_in, section_models
 from cervseg.config.syntax import format_value
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
@@ -59,8 +59,9 @@ def render() -> str:
     leaves = [key for key in all_keys() if not section_models(key.field.annotation)]
     titles = {key.dotted: key.field.description for key in all_keys()}
     parts = [HEAD]
-    for (section, kind), keys in groupby(_by_section(leaves), key=lambda k: (k.section, k.kind)):
-        suffix = f", kind `{kind}`" if kind else ""
+    for (section, kinds), keys in groupby(_by_section(leaves), key=lambda k: (k.section, k.kinds)):
+        told_by = next((d for d in DISCRIMINATORS if d in names_in(section)), "kind")
+        suffix = f", {told_by} {', '.join(f'`{kind}`' for kind in kinds)}" if kinds else ""
         level = "##" if "." not in section else "###"
         rows = [_row(key, definitions) for key in keys]
         table = ["| key | value | default | meaning |", "|---|---|---|---|", *rows]
@@ -71,8 +72,8 @@ def render() -> str:
 
 def _by_section(keys: Sequence[Key]) -> list[Key]:
     """Keys of one section together, though a section within it stood between them."""
-    order = list(dict.fromkeys((key.section, key.kind) for key in keys))
-    return sorted(keys, key=lambda key: order.index((key.section, key.kind)))
+    order = list(dict.fromkeys((key.section, key.kinds) for key in keys))
+    return sorted(keys, key=lambda key: order.index((key.section, key.kinds)))
 
 
 def _sentence(text: str | None) -> str:

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from cervseg import __version__
-from cervseg.cli import config, dataset, evaluate, infer, train
+from cervseg.cli import config, dataset, evaluate, infer, inspect, train
 from cervseg.cli.job import Job, Talk
 from cervseg.cli.options import NO_VALUE, epilog
 from cervseg.console import (
@@ -87,10 +87,12 @@ app.command("train", epilog=epilog(*train.EXAMPLES))(train.train)
 app.command("evaluate", epilog=epilog(*evaluate.EXAMPLES))(evaluate.evaluate)
 app.command("infer", epilog=epilog(*infer.INFER_EXAMPLES))(infer.infer)
 app.command("tiled-infer", epilog=epilog(*infer.TILED_INFER_EXAMPLES))(infer.tiled_infer)
+app.command("inspect", epilog=epilog(*inspect.EXAMPLES))(inspect.inspect)
 app.add_typer(config_app, name="config")
 config_app.command("show", epilog=epilog(*config.SHOW_EXAMPLES))(config.show)
 config_app.command("schema", epilog=epilog(*config.SCHEMA_EXAMPLES))(config.schema)
 config_app.command("init", epilog=epilog(*config.INIT_EXAMPLES))(config.init)
+config_app.command("import", epilog=epilog(*config.IMPORT_EXAMPLES))(config.import_)
 
 
 def run() -> NoReturn:

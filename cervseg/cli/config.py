@@ -1,4 +1,4 @@
-"""`cervseg config show | schema | init`."""
+"""`cervseg config show | schema | init | import`."""
 
 import dataclasses
 import shlex
@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from cervseg.cli.job import Job, Talk
-from cervseg.cli.options import ConfigFile, Debug, Json, Overrides, Quiet
-from cervseg.errors import OutputError
-from cervseg.reports import Progress, Report, Table
+from cervseg.cli.options import ConfigFile, Debug, Json, Output, Overrides, Overwrite, Quiet
+from cervseg.errors import ConfigError, OutputError
+from cervseg.reports import Progress, Report
 
 EXAMPLES = (
     "cervseg config init fields masks --output cells.yaml",
@@ -25,7 +25,19 @@ INIT_EXAMPLES = (
     "cervseg config init fields masks --output cells.yaml",
     "cervseg config init fields",
 )
+IMPORT_EXAMPLES = (
+    "cervseg config import old.config",
+    "cervseg config import old.config --weights best_model.h5 --output runs/old",
+)
 
+OldFile = Annotated[
+    Path,
+    typer.Argument(metavar="OLD", help="An INI file of the reference.", show_default=False),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", metavar="H5", help="Its trained weights, best_model.h5."),
+]
 Images = Annotated[
     Path, typer.Argument(metavar="IMAGES", help="A folder of photographs.", show_default=False)
 ]
@@ -55,18 +67,9 @@ def show(
         report = show_config(config, overrides or ())
         if json:
             return dataclasses.replace(report, tables=())
-        return "\n".join(_align(table) for table in report.tables)
+        return "\n".join(table.text() for table in report.tables)
 
     return Job("config show", work, Talk(json=json, quiet=quiet, debug=debug))
-
-
-def _align(table: Table) -> str:
-    """Columns two spaces apart for stdout, so that `| grep` works; no column over 50."""
-    widths = [min(50, max(map(len, column))) for column in zip(*table.rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip()
-        for row in table.rows
-    )
 
 
 def schema(*, debug: Debug = False) -> Job:
@@ -99,3 +102,31 @@ def init(
         return Report("config init", output=output, paths=(output,), next_command=following)
 
     return Job("config init", work, Talk(debug=debug))
+
+
+def import_(
+    old: OldFile,
+    *,
+    weights: Weights = None,
+    output: Output = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> Job:
+    """Turn a config of the reference, and its weights, into a run folder; nothing is executed.
+
+    Without --output the YAML goes to stdout.
+    """
+    if weights is not None and output is None:
+        raise ConfigError("--weights needs --output", hint="name the run folder to write")
+
+    def work(progress: Progress) -> Report | str:
+        from cervseg.commands.import_config import import_config, imported_text
+
+        if output is not None:
+            return import_config(old, output, weights=weights, overwrite=overwrite)
+        text = imported_text(old)
+        return Report("config import", results=({"yaml": text},)) if json else text
+
+    return Job("config import", work, Talk(json=json, quiet=quiet, debug=debug))

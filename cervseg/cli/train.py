@@ -1,5 +1,10 @@
 """`cervseg train`."""
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from cervseg.cli.job import Job, Talk, load, refuse_both, words_of
 from cervseg.cli.options import ConfigFile, Debug, Json, Overrides, Overwrite, Quiet, Resume
 from cervseg.reports import Progress, Report
@@ -8,12 +13,20 @@ EXAMPLES = (
     "cervseg train configs/metaplastic.yaml",
     "cervseg train configs/metaplastic.yaml --resume",
     "cervseg train configs/metaplastic.yaml --set train.epochs=5 --overwrite",
+    "cervseg train configs/metaplastic.yaml --from runs/demo",
 )
+
+
+Start = Annotated[
+    Path | None,
+    typer.Option("--from", metavar="MODEL", help="Start from its weights: train.start_from."),
+]
 
 
 def train(
     config: ConfigFile,
     *,
+    start: Start = None,
     overrides: Overrides = None,
     overwrite: Overwrite = False,
     resume: Resume = False,
@@ -26,6 +39,10 @@ def train(
     Ctrl-C saves and stops; a file named STOP in the run folder ends it after the epoch.
     """
     refuse_both(overwrite, resume)
+    if start is not None:
+        from cervseg.config.syntax import format_value
+
+        overrides = [*(overrides or ()), f"train.start_from={format_value(str(start))}"]
 
     def work(progress: Progress) -> Report:
         from cervseg.commands.train import train

@@ -142,7 +142,10 @@ def _score(
     progress: Progress,
 ) -> tuple[Scored, str, dict[str, float]]:
     """Score every image; tell what was scored how, and the losses of a single model."""
-    scored = Scored(task.classes, config.evaluate.overlays)
+    settings = config.evaluate
+    scored = Scored(
+        task.classes, settings.overlays, tolerance=settings.surface_tolerance, mpp=settings.mpp
+    )
     assess: Callable[[Labelled, Read], None] | None = None
     losses: dict[str, float] = {}
     if predictions is not None:
@@ -159,7 +162,7 @@ def _score(
         except DataError as exc:
             scored.failures.append(Failure.of(str(item.image), exc))
             continue
-        scored.add(item, read.mask, predicted)
+        scored.add(item, read, predicted)
         if assess is not None:
             assess(item, read)
     if not scored.rows:
@@ -210,6 +213,7 @@ def _open_assessor(
 ) -> tuple[Callable[[Labelled, Read], None], dict[str, float]]:
     from cervseg.models.folder import load_model
     from cervseg.training.assessment import Assessor
+    from cervseg.training.trainer import loss_terms
 
     folder = find_model(path)
     contract = Contract.load(folder)
@@ -218,7 +222,7 @@ def _open_assessor(
     assessor = Assessor(
         load_model(folder, contract),
         contract,
-        loss=train.loss,
+        loss=loss_terms(train),
         metrics=train.metrics,
         batch_size=train.batch_size,
     )
@@ -252,6 +256,8 @@ def _write(
         rows=scored.rows,
         summaries=summaries,
         losses=losses,
+        confusion=scored.confusion.tolist(),
+        surface_tolerance=scored.tolerance,
     )
     paths = write_evaluation(folder, evaluation)
     overlays = []

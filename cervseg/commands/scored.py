@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cervseg.arrays import Mask
 from cervseg.classes import Classes
-from cervseg.data.labelled import Labelled
+from cervseg.data.labelled import Labelled, Read
 from cervseg.reports import Failure
-from cervseg.scoring.summary import score_image
+from cervseg.scoring.summary import count_confusion, score_image
 
 
 @dataclass
@@ -18,26 +19,51 @@ class Scored:
     Args:
         classes: Of the masks.
         keep: How many of the worst, and of the best, keep their mask for a picture.
+        tolerance: Of `surface_dice`, full-size pixels.
+        mpp: Micrometres per full-size pixel, where an image does not say.
     """
 
     classes: Classes
     keep: int
+    tolerance: float = 2.0
+    mpp: float | None = None
     names: list[str] = field(default_factory=list)
     rows: list[list[dict[str, float]]] = field(default_factory=list)  # per image, per class
     empty: list[list[dict[str, float]]] = field(default_factory=list)
     ranked: list[tuple[float, str, Labelled, Mask]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    confusion: NDArray[np.int64] = field(init=False)  # rows truth, columns prediction
 
-    def add(self, item: Labelled, truth: Mask, guess: Mask) -> None:
+    def __post_init__(self) -> None:
+        """Begin with no pixel confused."""
+        self.confusion = np.zeros((len(self.classes) + 1,) * 2, np.int64)
+
+    def add(self, item: Labelled, read: Read, guess: Mask) -> None:
         """Score an image; forget masks that are neither among the worst nor the best."""
-        indices = range(1, len(self.classes) + 1)
+        truth = read.mask
         self.names.append(item.name)
-        self.rows.append([score_image(truth, guess, i) for i in indices])
-        self.empty.append([score_image(truth, np.zeros_like(truth), i) for i in indices])
+        self.rows.append(self._score(item, read, guess))
+        self.empty.append(self._score(item, read, np.zeros_like(truth)))
+        self.confusion += count_confusion(truth, guess, len(self.classes))
         dice = float(np.mean([row["dice"] for row in self.rows[-1]]))
         self.ranked.append((dice, item.name, item, guess))
         self.ranked.sort(key=lambda entry: entry[:2])
         del self.ranked[self.keep : len(self.ranked) - self.keep]
+
+    def _score(self, item: Labelled, read: Read, guess: Mask) -> list[dict[str, float]]:
+        # The mpp of a file that was squeezed is that of its rows, as in `Scaled`.
+        own = None if read.image.mpp is None else read.image.mpp / item.scale[0]
+        return [
+            score_image(
+                read.mask,
+                guess,
+                index,
+                scale=item.scale,
+                mpp=own or self.mpp,
+                tolerance=self.tolerance,
+            )
+            for index in range(1, len(self.classes) + 1)
+        ]
 
     def pictured(self) -> list[tuple[str, Labelled, Mask]]:
         """The worst and best images under the names of their pictures, none twice."""

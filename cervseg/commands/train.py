@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from cervseg import runtime
 from cervseg.config import Config
 from cervseg.config.loader import as_config, config_differences, dump_config, load_config
-from cervseg.contract import Contract, Preprocessing
-from cervseg.data.leaks import refuse_leaks
+from cervseg.contract import Contract, Preprocessing, find_model
+from cervseg.data.leaks import refuse_leaks, refuse_trained_images
 from cervseg.data.manifest import Dataset, open_dataset
 from cervseg.errors import CervsegError, ConfigError, DataError, Interrupted
 from cervseg.files import claim, read_json, write_json, write_text
@@ -36,6 +36,7 @@ FREE_ON_RESUME = (
     "train.output",
     "train.plot_metrics",
     "train.previews",
+    "train.tensorboard",
     "train.workers",
 )
 """Keys that a resumed run may change: they leave the weights' course as it was."""
@@ -58,7 +59,9 @@ def train(
         ConfigError: A key does not fit the dataset, or differs from that of the run resumed.
         OutputError: The run folder is occupied.
         DataError: The dataset is missing or broken, or changed since the run began.
-        LeakError: A group or a picture stands in two splits.
+        LeakError: A group or a picture stands in two splits, or the weights to start from have
+            seen a held-out image.
+        ModelError: Weights to start from are missing or do not fit.
         BudgetError: Memory ran out.
         Interrupted: Ctrl-C or SIGTERM; finished epochs are saved.
     """
@@ -67,6 +70,10 @@ def train(
     dataset.require_options(config.data)
     dataset.require_sources("valid")
     refuse_leaks(dataset.sources)
+    if config.train.start_from is not None:
+        start = Contract.load(find_model(config.train.start_from))
+        held_out = [*dataset.sources_of("valid"), *dataset.sources_of("test")]
+        refuse_trained_images([(row.name, row.sha256) for row in held_out if row.sha256], start)
     run = Run(config.train.output)
     # A run that came to no epoch's end, refused for a wrong key say, is in nobody's way.
     afresh = run.has_only_begun()
@@ -152,8 +159,8 @@ def _fit(
     from cervseg.training.trainer import fit
 
     setup = _setup(run, config, dataset)
-    model, contract, state = fit(setup, resume=resume, progress=progress)
-    contract = finish(run, model, contract, dataset=dataset, progress=progress)
+    contract, state = fit(setup, resume=resume, progress=progress)
+    contract = finish(run, contract, dataset=dataset, progress=progress)
     return contract, state
 
 
@@ -167,6 +174,7 @@ def _setup(run: Run, config: Config, dataset: Dataset) -> "Setup":
         model=config.model,
         train=config.train,
         preprocessing=Preprocessing(chosen.color_space, chosen.gamma, chosen.sharpen),
+        precision=config.runtime.precision,
         seed=config.runtime.seed,
         workers=config.train.workers or runtime.allowed_cores(),
     )

@@ -7,6 +7,7 @@ from cervseg.config.data import DataConfig
 from cervseg.config.evaluation import EvaluateConfig
 from cervseg.config.inference import InferConfig, TiledInferConfig
 from cervseg.config.model import ModelConfig
+from cervseg.config.networks import UNetConfig
 from cervseg.config.runtime import RuntimeConfig
 from cervseg.config.training import TrainConfig
 
@@ -15,7 +16,7 @@ class Config(Section):
     """Everything one experiment says."""
 
     data: DataConfig = Field(DataConfig(), description="images, masks, classes, splits, tiles")
-    model: ModelConfig = Field(ModelConfig(), description="the network")
+    model: ModelConfig = Field(UNetConfig(), description="the network")
     train: TrainConfig = Field(TrainConfig(), description="how it is fitted")
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="how it is scored")
     infer: InferConfig = Field(InferConfig(), description="whole images")

@@ -17,3 +17,12 @@ class EvaluateConfig(Section):
         10_000, ge=100, le=1_000_000, description="of the bootstrap interval over images"
     )
     overlays: int = Field(3, ge=0, le=100, description="pictures of the worst and best images")
+    surface_tolerance: float = Field(
+        2.0, ge=0, le=1000, description="of `surface_dice`: full-size pixels an outline may be off"
+    )
+    mpp: float | None = Field(
+        None,
+        ge=1e-4,
+        le=1e4,
+        description="micrometres per full-size pixel, where the files do not say",
+    )

@@ -9,13 +9,16 @@ from pydantic.fields import FieldInfo
 from cervseg.config import Config
 from cervseg.config.base import Section
 
+DISCRIMINATORS = ("kind", "architecture", "name")
+"""Keys by which a section is told from others that could stand in its place."""
+
 
 class Key(NamedTuple):
-    """One key of one section; `kind` where it belongs to one kind of the section only."""
+    """One key of one section; `kinds` where only some kinds of the section have it."""
 
     section: str
     name: str
-    kind: str | None
+    kinds: tuple[str, ...]
     field: FieldInfo
 
     @property
@@ -32,27 +35,32 @@ def section_models(annotation: object) -> tuple[type[Section], ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _walk(model: type[Section], section: str, kind: str | None) -> Iterator[Key]:
+def _walk(model: type[Section], section: str, kinds: tuple[str, ...]) -> Iterator[Key]:
     for name, field in model.model_fields.items():
-        key = Key(section, name, kind, field)
+        key = Key(section, name, kinds, field)
         yield key
         models = section_models(field.annotation)
         for inner in models:
-            yield from _walk(inner, key.dotted, kind_of(inner) if len(models) > 1 else kind)
+            yield from _walk(inner, key.dotted, kinds_of(inner) if len(models) > 1 else kinds)
 
 
-def kind_of(model: type[Section]) -> str | None:
-    """The value of `kind` by which a section is told from its siblings."""
-    choices = (
-        get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
-    )
-    return str(choices[0]) if len(choices) == 1 else None
+def discriminator(model: type[Section]) -> str | None:
+    """The key by which a section is told from its siblings."""
+    fields = model.model_fields
+    found = (d for d in DISCRIMINATORS if d in fields and get_args(fields[d].annotation))
+    return next(found, None)
+
+
+def kinds_of(model: type[Section]) -> tuple[str, ...]:
+    """The values of that key for which this section stands."""
+    key = discriminator(model)
+    return get_args(model.model_fields[key].annotation) if key else ()
 
 
 @cache
 def all_keys() -> tuple[Key, ...]:
     """Every key in the order of the schema, sections before what is in them."""
-    return tuple(_walk(Config, "", None))
+    return tuple(_walk(Config, "", ()))
 
 
 def is_section(dotted: str) -> bool:
@@ -63,4 +71,5 @@ def is_section(dotted: str) -> bool:
 def names_in(section: str, kind: str | None = None) -> list[str]:
     """The keys of a section, in order; of one kind of it where it has several."""
     found = (k for k in all_keys() if k.section == section)
-    return list(dict.fromkeys(k.name for k in found if kind is None or k.kind in (None, kind)))
+    fitting = (k for k in found if kind is None or not k.kinds or kind in k.kinds)
+    return list(dict.fromkeys(k.name for k in fitting))

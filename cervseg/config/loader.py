@@ -65,7 +65,7 @@ def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -
         raise config_error([*written.problems, *found]) from exc
     if written.problems:
         raise config_error(written.problems)
-    return Loaded(config, _origins(config, written.places), Path(path) if path else None)
+    return Loaded(config, _origins(config, written), Path(path) if path else None)
 
 
 def as_config(config: Config | Path | str | None) -> Config:
@@ -187,13 +187,29 @@ def _leaves(value: Plain, key: str) -> Iterator[tuple[str, Plain]]:
         yield from _leaves(entry, f"{key}.{name}" if key else name)
 
 
-def _origins(config: Config, places: Mapping[str, Place]) -> dict[str, str]:
+def _origins(config: Config, written: _Written) -> dict[str, str]:
     origins = {}
     for key in leaves(config):
-        alone = ".".join(part for part in key.split(".") if not part.isdigit())
-        place = places.get(key) or places.get(alone)  # `source:` may be one mapping
+        place = _place_of(key, written)
         origins[key] = DEFAULT if place is None else "--set" if place.rank else place.text
     return origins
+
+
+def _place_of(key: str, written: _Written) -> Place | None:
+    """Where a leaf was written, or the short form that stands for it: `loss: dice`."""
+    parts = key.split(".")
+    alone = ".".join(part for part in parts if not part.isdigit())  # `source:` may be one mapping
+    if key in written.places or alone in written.places:
+        return written.places.get(key) or written.places[alone]
+    here: Raw = written.raw
+    for n, part in enumerate(parts, start=1):
+        if isinstance(here, dict):
+            here = here.get(part)
+        elif isinstance(here, tuple) and part.isdigit():
+            here = here[int(part)] if int(part) < len(here) else None
+        if isinstance(here, str):
+            return written.places.get(".".join(parts[:n]))
+    return None
 
 
 def dump_config(config: Config) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pydantic_core import ErrorDetails
 
-from cervseg.config.keys import all_keys, names_in
+from cervseg.config.keys import DISCRIMINATORS, all_keys, names_in
 from cervseg.errors import ConfigError
 
 Raw = None | bool | int | float | str | tuple["Raw", ...] | dict[str, "Raw"]
@@ -89,7 +89,7 @@ def find_problems(
     return problems
 
 
-def _dotted(where: Location) -> str:
+def _dotted(where: Iterable[str | int]) -> str:
     return ".".join(map(str, where))
 
 
@@ -120,9 +120,13 @@ def _look_up(raw: Raw, where: Location) -> Raw:
 
 
 def _kind_beside(raw: Raw, where: Location) -> str | None:
+    """Which of several sections is meant; without a word the first, as in the schema."""
     section = _look_up(raw, where[:-1])
-    kind = section.get("kind") if isinstance(section, dict) else None
-    return kind if isinstance(kind, str) else None
+    named = [section.get(key) for key in DISCRIMINATORS] if isinstance(section, dict) else []
+    told = [name for name in named if isinstance(name, str)]
+    around = _dotted(part for part in where[:-1] if isinstance(part, str))
+    kinds = [kind for key in all_keys() if key.section == around for kind in key.kinds]
+    return next((name for name in told if name in kinds), kinds[0] if kinds else None)
 
 
 def _is_aftermath(error: ErrorDetails, value: Raw) -> bool:
@@ -247,6 +251,10 @@ def _did_you_mean(value: Raw, choices: Sequence[str]) -> str | None:
     return f"did you mean '{close[0]}'?" if close else None
 
 
+MOST_KINDS = 4
+"""How many are named where several have a key."""
+
+
 def suggest_key(where: Location, kind: str | None) -> str | None:
     """Find what an unknown key was meant to be.
 
@@ -255,9 +263,13 @@ def suggest_key(where: Location, kind: str | None) -> str | None:
     """
     *section, name = [str(part) for part in where if isinstance(part, str)]
     here = ".".join(section)
-    kinds = [str(key.kind) for key in all_keys() if (key.section, key.name) == (here, name)]
+    having = (key for key in all_keys() if (key.section, key.name) == (here, name))
+    kinds = [kind for key in having for kind in key.kinds]
     if kinds:
-        return f"only kind {' or '.join(map(repr, kinds))} has it"
+        told_by = next(key for key in DISCRIMINATORS if key in names_in(here))
+        shown = [repr(kind) for kind in kinds[:MOST_KINDS]]
+        more = f" and {len(kinds) - MOST_KINDS} more" if len(kinds) > MOST_KINDS else ""
+        return f"only {told_by} {' or '.join(shown)}{more} has it"
     known = names_in(here, kind)
     elsewhere = {key.dotted: key.name for key in all_keys() if key.section != here}
     for cutoff in (0.8, 0.6):

@@ -11,7 +11,9 @@ class RuntimeConfig(Section):
     """What the machine does, not what is computed."""
 
     seed: int = Field(0, ge=0, lt=2**31, description="of weights, draws and dropout")
-    precision: Literal["float32"] = Field("float32", description="of the network")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="of the activations in training; weights and logits are float32"
+    )
     device: Literal["auto", "cpu", "gpu"] = Field(
         "auto", description="auto: the GPU where there is one"
     )

@@ -7,10 +7,8 @@ from pydantic import Field, model_validator
 
 from cervseg.config.augmentation import AugmentationConfig
 from cervseg.config.base import ConfigPath, Section
+from cervseg.config.losses import Losses, OverlapLoss
 
-LossName = Literal[
-    "binary_crossentropy", "categorical_crossentropy", "dice", "bce_dice", "iou", "bce_iou"
-]
 MetricName = Literal["binary_accuracy", "dice", "iou", "sensitivity", "specificity"]
 
 
@@ -20,6 +18,13 @@ class Reducer(Section):
     factor: float = Field(0.2, gt=0, lt=1, description="new rate over old")
     patience: int = Field(4, ge=1, description="epochs without a better validation loss")
     minimum: float = Field(1e-6, ge=0, description="the rate is never below")
+
+
+class Steps(Section):
+    """Schedule `step`: reduce the learning rate at even distances."""
+
+    every: int = Field(30, ge=1, description="epochs between two reductions")
+    factor: float = Field(0.1, gt=0, lt=1, description="new rate over old")
 
 
 class Previews(Section):
@@ -35,7 +40,7 @@ class TrainConfig(Section):
     """Output, loss, optimiser, schedule, stopping, sampling."""
 
     output: ConfigPath = Field(Path("runs/cervseg"), description="the run folder")
-    loss: LossName = Field("bce_dice", description="what is minimised")
+    loss: Losses = Field((OverlapLoss(name="bce_dice"),), description="what is minimised")
     metrics: Annotated[tuple[MetricName, ...], Field(min_length=1)] = Field(
         ("dice", "iou"), description="also reported, thresholded, per class"
     )
@@ -48,16 +53,46 @@ class TrainConfig(Section):
     patience: int = Field(
         10, ge=0, description="stop after so many epochs without a better loss; 0: off"
     )
-    optimizer: Literal["adam", "adamw"] = Field("adam", description="which optimiser")
+    accumulate: int = Field(
+        1, ge=1, le=1024, description="batches whose mean gradient makes one step of the optimiser"
+    )
+    optimizer: Literal["adam", "adamw", "lion", "sgd"] = Field(
+        "adam", description="which optimiser"
+    )
     learning_rate: float = Field(1e-3, gt=0, le=1, description="at the start, after warm-up")
-    weight_decay: float = Field(0.004, ge=0, le=1, description="adamw only")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd, after Nesterov")
+    weight_decay: float = Field(
+        0.004, ge=0, le=1, description="of adamw, lion and sgd; biases and norms are spared"
+    )
     clip_value: float | None = Field(None, gt=0, description="largest entry of a gradient")
     clip_norm: float | None = Field(None, gt=0, description="largest norm of each gradient")
-    schedule: Literal["flat", "plateau", "cosine"] = Field(
+    schedule: Literal["flat", "plateau", "cosine", "polynomial", "step"] = Field(
         "plateau", description="of the learning rate"
     )
     reducer: Reducer = Field(Reducer(), description="of schedule `plateau`")
-    warmup_epochs: int = Field(0, ge=0, description="of schedule `cosine`: rising linearly")
+    power: float = Field(
+        0.9, gt=0, le=10, description="of schedule `polynomial`: (share of steps left) ^ power"
+    )
+    step: Steps = Field(Steps(), description="of schedule `step`")
+    warmup_epochs: int = Field(
+        0, ge=0, description="the rate rises linearly first; not with schedule `plateau`"
+    )
+    ema: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="momentum of an average of the weights over the steps, which "
+        "validation and the model take; default: off",
+    )
+    start_from: ConfigPath | None = Field(
+        None, description="run or model folder whose weights are taken where they fit"
+    )
+    freeze: tuple[str, ...] = Field(
+        (), description="patterns like `encoder_*`: layers of these names are not trained"
+    )
+    side_weight: float = Field(
+        1.0, ge=0, le=100, description="of the loss of each side output; the final one has 1"
+    )
     foreground_fraction: float = Field(
         0.5, ge=0, le=1, description="share of each batch drawn from tiles that hold foreground"
     )
@@ -68,6 +103,7 @@ class TrainConfig(Section):
         AugmentationConfig(), description="how far samples are varied"
     )
     previews: Previews = Field(Previews(), description="a picture after every epoch")
+    tensorboard: bool = Field(False, description="also write the history for TensorBoard")
 
     @model_validator(mode="after")
     def _check_together(self) -> "TrainConfig":
@@ -78,4 +114,6 @@ class TrainConfig(Section):
             raise ValueError("`clip_value` and `clip_norm` exclude each other")
         if self.warmup_epochs >= self.epochs:
             raise ValueError("`warmup_epochs` must be below `epochs`")
+        if self.warmup_epochs and self.schedule == "plateau":
+            raise ValueError("`warmup_epochs` does not go with `schedule` plateau")
         return self

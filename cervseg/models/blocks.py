@@ -1,5 +1,6 @@
 """Parts that networks share."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import keras
@@ -38,8 +39,9 @@ def convolve(
     dilation: int = 1,
     activation: str = "relu",
     normalization: Normalization = "none",
+    normalize_after: Literal["convolution", "activation"] = "convolution",
 ) -> Tensor:
-    """Convolution, normalisation, activation.
+    """Convolution, normalisation, activation; or the last two the other way round.
 
     He initialisation (He et al., 2015); no bias before a normalisation that has its own. That over
     channels keeps the bias: without it each pixel's brightness would cancel out (on the demo,
@@ -50,12 +52,14 @@ def convolve(
         kernel,
         padding="same",
         dilation_rate=dilation,
-        use_bias=normalization in ("none", "layer"),
+        use_bias=normalization in ("none", "layer") or normalize_after == "activation",
         kernel_initializer="he_normal",
         name=name,
     )(x)
-    x = normalize(x, normalization, name)
-    return layers.Activation(activation, name=f"{name}_act")(x)
+    activate = layers.Activation(activation, name=f"{name}_act")
+    if normalize_after == "activation":
+        return normalize(activate(x), normalization, name)
+    return activate(normalize(x, normalization, name))
 
 
 def rescale(x: Tensor, kind: Literal["unit", "none"]) -> Tensor:
@@ -67,11 +71,19 @@ def rescale(x: Tensor, kind: Literal["unit", "none"]) -> Tensor:
     raise ValueError(f"rescaling {kind!r} is not known")
 
 
-def logits(x: Tensor, channels: int) -> Tensor:
+def logits(x: Tensor, channels: int, *, kernel: int = 1, name: str = "logits") -> Tensor:
     """The last layer: a value each channel, float32 whatever the policy."""
-    return layers.Conv2D(channels, 1, dtype="float32", name="logits")(x)
+    return layers.Conv2D(channels, kernel, padding="same", dtype="float32", name=name)(x)
 
 
-def network(x: Tensor, y: Tensor, name: str) -> Tensor:
-    """Close the graph."""
+def resize(x: Tensor, factor: int, name: str) -> Tensor:
+    """Enlarge bilinearly by a whole factor; keeps the dtype of its input."""
+    if factor == 1:
+        return x
+    # Without the dtype, a mixed policy would round float32 logits.
+    return layers.UpSampling2D(factor, interpolation="bilinear", dtype=x.dtype, name=name)(x)
+
+
+def network(x: Tensor, y: Tensor | Sequence[Tensor], name: str) -> Tensor:
+    """Close the graph; of several outputs the final one stands first."""
     return keras.Model(x, y, name=name)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import keras
+
 from cervseg.arrays import Tensor
 from cervseg.contract import CONTRACT, Contract
 from cervseg.errors import ModelError
@@ -32,19 +34,37 @@ def build_network(contract: Contract, *, where: str) -> Tensor:
         raise ModelError(f"{where}: can't build {contract.architecture}: {exc}") from exc
 
 
+def final_network(model: Tensor) -> Tensor:
+    """The part of a network that gives its final answer: side outputs serve training alone."""
+    if len(model.outputs) == 1:
+        return model
+    return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+
+
+def training_network(model: Tensor) -> Tensor:
+    """A network whose side outputs stand behind the final one, channel by channel.
+
+    Of one output, since Keras would ask for a mask each and name the metrics after layers.
+    """
+    if len(model.outputs) == 1:
+        return model
+    joined = keras.layers.Concatenate(dtype="float32", name="outputs")(model.outputs)
+    return keras.Model(model.inputs[0], joined, name=model.name)
+
+
 def save_model(folder: Path, model: Tensor, contract: Contract) -> None:
-    """Write weights, then the contract that makes them a model."""
-    save_weights(folder / WEIGHTS, model)
+    """Write weights, then the contract that makes them a model; no weights of side outputs."""
+    save_weights(folder / WEIGHTS, final_network(model))
     contract.save(folder)
 
 
 def load_model(folder: Path, contract: Contract) -> Tensor:
-    """Build the network and fill in its weights.
+    """Build the network, of one output, and fill in its weights.
 
     Raises:
         ModelError: The weights are missing, broken, or of another network.
     """
-    model = build_network(contract, where=str(folder / CONTRACT))
+    model = final_network(build_network(contract, where=str(folder / CONTRACT)))
     align = geometry(model).align
     if contract.align % align:
         raise ModelError(

@@ -1,10 +1,14 @@
-"""What a network's graph says: total stride, receptive field, memory."""
+"""How a network looks at its input: total stride and receptive field, from its graph."""
 
 import math
 from fractions import Fraction
+from pathlib import Path
 from typing import NamedTuple
 
+import keras
+
 from cervseg.arrays import Tensor
+from cervseg.errors import ConfigError
 
 
 class Reach(NamedTuple):
@@ -26,10 +30,11 @@ class Geometry(NamedTuple):
 
 
 _POINTWISE = {
-    "Activation", "Add", "Average", "BatchNormalization", "Concatenate", "Dropout", "InputLayer",
-    "LeakyReLU", "Maximum", "Multiply", "PReLU", "ReLU", "Rescaling", "SpatialDropout2D",
-    "Subtract",
+    "Activation", "Add", "Average", "BatchNormalization", "Concatenate", "Dense", "Dropout", "Flip",
+    "InputLayer", "LeakyReLU", "Maximum", "Multiply", "PReLU", "ReLU", "Rescaling",
+    "SpatialDropout2D", "Subtract",
 }  # fmt: skip
+_WHOLE_TILE = {"GroupNormalization", "GlobalAveragePooling2D", "GlobalMaxPooling2D"}
 
 
 def geometry(model: Tensor) -> Geometry:
@@ -42,33 +47,38 @@ def geometry(model: Tensor) -> Geometry:
     Raises:
         NotImplementedError: A layer is of a kind whose reach is not known here.
     """
-    reaches, bounded = _walk(model)
+    reaches, bounded = walk(model)
     last = reaches[id(model.outputs[0])]
     align = math.lcm(*(reach.jump.numerator for reach in reaches.values()))
     return Geometry(align, math.ceil(max(last.before, last.after)) if bounded else None)
 
 
-def training_bytes(model: Tensor, batch_size: int, size: int) -> int:
-    """Estimate the memory of a training step.
+def refuse_misfit(tile_size: int, align: int) -> None:
+    """Check that tiles go with a network's stride.
 
-    Activations and their gradients, the weights, their gradients and two moments, in float32.
-
-    Args:
-        model: Any network of ours.
-        batch_size: Tiles a step.
-        size: Side of a tile, pixels.
+    Raises:
+        ConfigError: They do not; names the nearest sizes that would.
     """
-    reaches, _ = _walk(model)
-    values = 0.0
-    for operation in model.operations:
-        for x in operation._inbound_nodes[0].output_tensors:
-            values += (size / reaches[id(x)].jump) ** 2 * (x.shape[-1] or 1)
-    weights = sum(math.prod(v.shape) for v in model.variables)
-    return int(4 * (2 * values * batch_size + 4 * weights))
+    if tile_size % align:
+        below = tile_size // align * align
+        fitting = " or ".join(str(size) for size in (below, below + align) if size)
+        raise ConfigError(
+            f"'data.tile_size' {tile_size} is no multiple of the network's stride {align}",
+            hint=f"{fitting} would do, or a network of fewer levels",
+        )
 
 
-def _walk(model: Tensor) -> tuple[dict[int, Reach], bool]:
-    """The reach of each tensor, and whether all of them are bounded."""
+def draw(model: Tensor, path: Path) -> bool:
+    """Draw the graph as a PNG, as Keras does; False where pydot or Graphviz are missing."""
+    try:
+        keras.utils.plot_model(model, path, show_shapes=True, show_layer_names=True)
+    except ImportError:
+        return False
+    return True
+
+
+def walk(model: Tensor) -> tuple[dict[int, Reach], bool]:
+    """The reach of each tensor, by its id, and whether all of them are bounded."""
     reaches: dict[int, Reach] = {}
     bounded = True
     for operation in model.operations:
@@ -89,33 +99,49 @@ def _union(inputs: list[Reach]) -> Reach:
 
 
 def _through(layer: Tensor, reach: Reach) -> Reach | None:
-    kind = type(layer).__name__
-    if kind in _POINTWISE:
+    kind = getattr(layer, "reach", None) or type(layer).__name__
+    if kind in _POINTWISE or kind == "pointwise":
         return reach
     if kind == "LayerNormalization":
         over_channels = [axis % 4 for axis in _as_list(layer.axis)] == [3]
         return reach if over_channels else None
-    if kind in ("GroupNormalization", "GlobalAveragePooling2D", "GlobalMaxPooling2D"):
+    if kind in _WHOLE_TILE or kind == "tile":
         return None
+    if kind == "ZeroPadding2D":
+        (top, _), _ = layer.padding
+        return Reach(reach.jump, reach.before + top * reach.jump, reach.after - top * reach.jump)
     if kind in ("Conv2D", "DepthwiseConv2D", "SeparableConv2D"):
-        return _strided(
-            reach, layer.kernel_size[0], layer.strides[0], dilation=layer.dilation_rate[0]
-        )
+        return _strided(reach, layer.kernel_size[0], layer, dilation=layer.dilation_rate[0])
     if kind in ("MaxPooling2D", "AveragePooling2D"):
-        return _strided(reach, layer.pool_size[0], layer.strides[0])
+        return _strided(reach, layer.pool_size[0], layer)
     if kind == "Conv2DTranspose":
         return _expanded(reach, layer.kernel_size[0], layer.strides[0])
     if kind == "UpSampling2D" and layer.interpolation == "nearest":
         return _expanded(reach, layer.size[0], layer.size[0])
+    if kind == "UpSampling2D" and layer.interpolation == "bilinear":
+        return _interpolated(reach, layer.size[0])
     raise NotImplementedError(f"the reach of layer {kind} is not known")
 
 
-def _strided(reach: Reach, kernel: int, stride: int, *, dilation: int = 1) -> Reach:
-    """A window that moves by `stride`, padded `same`: the smaller half of the padding first."""
-    span = (kernel - 1) * dilation
-    near = max(span + 1 - stride, 0) // 2
+def _strided(reach: Reach, kernel: int, layer: Tensor, *, dilation: int = 1) -> Reach:
+    """A window that moves by a stride; padded `same`, the smaller half of the padding is first."""
+    stride, span = layer.strides[0], (kernel - 1) * dilation
+    near = max(span + 1 - stride, 0) // 2 if layer.padding == "same" else 0
     jump, before, after = reach
     return Reach(jump * stride, before + near * jump, after + (span - near) * jump)
+
+
+def _interpolated(reach: Reach, factor: int) -> Reach:
+    """Bilinear, pixel centres at halves: the first outputs of an input lean on the one before."""
+    if factor == 1:
+        return reach
+    jump = reach.jump / factor
+    last_of_first_half, first_of_second_half = factor // 2 - 1, (factor + 1) // 2
+    return Reach(
+        jump,
+        reach.before + reach.jump + last_of_first_half * jump,
+        reach.after + reach.jump - first_of_second_half * jump,
+    )
 
 
 def _expanded(reach: Reach, kernel: int, stride: int) -> Reach:

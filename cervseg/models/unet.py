@@ -26,6 +26,7 @@ def build(
     dropout_seed: int | None = None,
     activation: str = "relu",
     normalization: Normalization = "batch",
+    normalize_after: Literal["convolution", "activation"] = "convolution",
     rescaling: Literal["unit", "none"] = "unit",
 ) -> Tensor:
     """Build a U-Net.
@@ -46,7 +47,8 @@ def build(
         dropout_rate: In [0, 1); level i drops min(0.9, i · rate).
         dropout_seed: Of the dropout masks; None draws one.
         activation: Any of Keras.
-        normalization: After each convolution.
+        normalization: Of each convolution.
+        normalize_after: The convolution itself, or its activation, as some old networks do.
         rescaling: `unit` maps [0, 255] to [0, 1] first.
 
     Returns:
@@ -65,6 +67,7 @@ def build(
             dilation=max(dilation[0] - i, 1),
             activation=activation,
             normalization=normalization,
+            normalize_after=normalize_after,
         )
         x = conv(x, name=f"{name}_conv1")
         if dropout_rate * i:

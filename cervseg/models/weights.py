@@ -5,7 +5,9 @@ layout numbers layers by class instead, so it can't tell which layer does not fi
 """
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -18,42 +20,91 @@ from cervseg.files import writing
 SHOWN = 5
 
 
-def save_weights(path: Path, model: Tensor) -> None:
-    """Write the weights of a network, whole or not at all."""
+def save_weights(path: Path, model: Tensor, *, prefix: str = "") -> None:
+    """Write the weights of a network, or of its layers of a prefix, whole or not at all."""
     buffer = io.BytesIO()  # on a full disk HDF5 itself would crash the process
     with h5py.File(buffer, "w") as file:
-        for variable in model.weights:
+        for variable in _variables(model, prefix):
             file.create_dataset(variable.path, data=np.asarray(variable))
     with writing(path) as partial:
         partial.write_bytes(buffer.getvalue())
 
 
-def load_weights(path: Path, model: Tensor) -> None:
+def load_weights(path: Path, model: Tensor, *, prefix: str = "") -> None:
     """Fill a network with the weights of a file, which must have exactly its layers.
+
+    Args:
+        path: Written by `save_weights`.
+        model: The network.
+        prefix: Fill only layers whose names start so; the file has exactly those.
 
     Raises:
         ModelError: The file is missing or broken, or does not fit; names the layers.
     """
-    if not path.is_file():
-        raise ModelError(f"{path}: no such weights")
-    wanted = {variable.path: tuple(variable.shape) for variable in model.weights}
-    try:
-        with h5py.File(path, "r") as file:
-            arrays = {name: _read(file, name, shape) for name, shape in wanted.items()}
-            unused = sorted(_names(file) - set(wanted))
-    except (OSError, ValueError, KeyError, RuntimeError) as exc:
-        raise ModelError(f"{path}: not a readable file of weights: {exc}") from exc
+    variables = _variables(model, prefix)
+    arrays, unused = _read_all(path, variables)
     wrong = [f"{name}: {found}" for name, found in arrays.items() if isinstance(found, str)]
     wrong += [f"{name}: no such layer in the network" for name in unused]
     if wrong:
         more = f"\n  and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         lines = "".join(f"\n  {line}" for line in wrong[:SHOWN])
         raise ModelError(f"{path}: {len(wrong)} weights do not fit the network:{lines}{more}")
-    for variable in model.weights:
+    for variable in variables:
         variable.assign(arrays[variable.path])
 
 
-def _read(file: h5py.File, name: str, shape: tuple[int, ...]) -> NDArray[np.float32] | str:
+class Taken(NamedTuple):
+    """What of a file of weights fitted a network.
+
+    Args:
+        fitting: Paths of the variables that were filled.
+        other: `PATH: reason` of those that kept their values.
+        unused: Paths that only the file has.
+    """
+
+    fitting: list[str]
+    other: list[str]
+    unused: list[str]
+
+
+def take_weights(path: Path, model: Tensor) -> Taken:
+    """Fill those variables of a network whose name and shape the file has, and tell which.
+
+    Raises:
+        ModelError: The file is missing or broken.
+    """
+    arrays, unused = _read_all(path, model.weights)
+    fitting, other = [], []
+    for variable in model.weights:
+        found = arrays[variable.path]
+        if isinstance(found, str):
+            other.append(f"{variable.path}: {found}")
+        else:
+            variable.assign(found)
+            fitting.append(variable.path)
+    return Taken(fitting, other, unused)
+
+
+def _read_all(
+    path: Path, variables: Sequence[Tensor]
+) -> tuple[dict[str, NDArray[np.float32] | str], list[str]]:
+    """For each variable its array or what is wrong with it, and the names nobody asked for."""
+    if not path.is_file():
+        raise ModelError(f"{path}: no such weights")
+    wanted = {variable.path: tuple(variable.shape) for variable in variables}
+    try:
+        with h5py.File(path, "r") as file:
+            arrays = {name: read_array(file, name, shape) for name, shape in wanted.items()}
+            return arrays, sorted(_names(file) - set(wanted))
+    except (OSError, ValueError, KeyError, RuntimeError) as exc:
+        raise ModelError(f"{path}: not a readable file of weights: {exc}") from exc
+
+
+def _variables(model: Tensor, prefix: str) -> list[Tensor]:
+    return [variable for variable in model.weights if variable.path.startswith(prefix)]
+
+
+def read_array(file: h5py.File, name: str, shape: tuple[int, ...]) -> NDArray[np.float32] | str:
     """The array of a variable, or what is wrong with it; a link to elsewhere is not followed."""
     parts = name.split("/")
     for depth in range(1, len(parts) + 1):

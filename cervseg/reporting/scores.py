@@ -8,6 +8,7 @@ from pathlib import Path
 from cervseg.arrays import RGB, Mask
 from cervseg.classes import Classes
 from cervseg.files import write_csv, write_json
+from cervseg.images.legend import add_legend
 from cervseg.images.overlays import draw_overlay, write_picture
 from cervseg.images.sheets import contact_sheet
 from cervseg.reports import JSON, Table
@@ -26,6 +27,8 @@ class Evaluation:
         rows: Scores, per image and per class.
         summaries: Scores over images, by class name and score.
         losses: Loss and training metrics, by name; empty where there is no single model.
+        confusion: Pixels over all images, background first: rows truth, columns prediction.
+        surface_tolerance: Of `surface_dice`, full-size pixels.
     """
 
     heading: str
@@ -35,6 +38,18 @@ class Evaluation:
     rows: Sequence[Sequence[Mapping[str, float]]]
     summaries: Mapping[str, Mapping[str, Summary]]
     losses: Mapping[str, float]
+    confusion: Sequence[Sequence[int]]
+    surface_tolerance: float
+
+    def confusion_rows(self) -> tuple[tuple[str | int, ...], ...]:
+        """The true class and its pixels, by what they were predicted to be."""
+        pairs = zip(self.labels, self.confusion, strict=True)
+        return tuple((name, *pixels) for name, pixels in pairs)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of the rows and columns of the confusion."""
+        return ("background", *self.summaries)
 
     def results(self) -> tuple[dict[str, JSON], ...]:
         """One record a class: the summaries, and each image."""
@@ -58,9 +73,9 @@ def _plain(values: Mapping[str, float]) -> dict[str, JSON]:
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> tuple[Path, ...]:
-    """Write `scores.csv`, `evaluation.csv` and, last, `scores.json`."""
-    table, losses, scores = (
-        folder / name for name in ("scores.csv", "evaluation.csv", "scores.json")
+    """Write `scores.csv`, `evaluation.csv`, `confusion.csv` and, last, `scores.json`."""
+    table, losses, scores, confusion = (
+        folder / name for name in ("scores.csv", "evaluation.csv", "scores.json", "confusion.csv")
     )
     columns = tuple(evaluation.rows[0][0])
     write_csv(
@@ -73,29 +88,43 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> tuple[Path, ...]:
         ],
     )
     write_csv(losses, ("name", "value"), list(evaluation.losses.items()))
+    write_csv(confusion, ("truth", *evaluation.labels), evaluation.confusion_rows())
     write_json(
         scores,
         {
             "heading": evaluation.heading,
             "split": evaluation.split,
             "seed": evaluation.seed,
+            "surface_tolerance": evaluation.surface_tolerance,
             "losses": _plain(evaluation.losses),
             "classes": list(evaluation.results()),
+            "confusion": {"classes": evaluation.labels, "pixels": evaluation.confusion},
         },
     )
-    return table, losses, scores
+    return table, losses, scores, confusion
 
 
 def score_tables(evaluation: Evaluation) -> tuple[Table, ...]:
-    """A table for each class: mean, interval and the all-background baseline."""
+    """A table for each class: mean, interval and the all-background baseline; then confusion.
+
+    Scores in micrometres have a line only where some image has them.
+    """
     tables = [
         Table(
             f"{evaluation.heading}: {name}",
             ("score", "mean", "95 % interval", "all background", "images"),
-            tuple(_line(score, summary[score]) for score in SCORES),
+            tuple(
+                _line(score, summary[score])
+                for score in SCORES
+                if summary[score].images or not score.endswith("_um")
+            ),
         )
         for name, summary in evaluation.summaries.items()
     ]
+    counts = tuple(tuple(map(str, row)) for row in evaluation.confusion_rows())
+    tables.append(
+        Table("pixels: rows truth, columns prediction", ("truth", *evaluation.labels), counts)
+    )
     if evaluation.losses:
         rows = tuple((name, _number(value, 4)) for name, value in evaluation.losses.items())
         tables.append(Table("on tiles, as in training", ("name", "value"), rows))
@@ -120,4 +149,5 @@ def write_overlay(path: Path, pixels: RGB, *, truth: Mask, guess: Mask, classes:
     """Draw truth and prediction over the image, side by side."""
     pictures = [draw_overlay(pixels, mask, classes) for mask in (truth, guess)]
     side = min(1024, max(pixels.shape[:2]))
-    write_picture(path, contact_sheet([pictures], captions=("truth", "prediction"), side=side))
+    sheet = contact_sheet([pictures], captions=("truth", "prediction"), side=side)
+    write_picture(path, add_legend(sheet, classes))

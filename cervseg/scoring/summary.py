@@ -1,38 +1,80 @@
-"""Scores of one image and class, and what a set of images says of a model."""
+"""Scores of one image and class, what a set of images says of a model, and what it confuses."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cervseg.arrays import Mask
-from cervseg.classes import IGNORE
+from cervseg.classes import BACKGROUND, IGNORE
 from cervseg.scoring.intervals import bootstrap_interval
 from cervseg.scoring.objects import object_scores
 from cervseg.scoring.pixels import pixel_scores
+from cervseg.scoring.surfaces import surface_scores
 
 SCORES = (
-    "dice", "iou", "precision", "recall", "accuracy", "cell_recall", "cell_match", "matched_iou"
+    "dice", "iou", "precision", "recall", "accuracy", "cell_recall", "cell_match", "matched_iou",
+    "panoptic_quality", "segmentation_quality", "recognition_quality",
+    "surface_dice", "hd95", "assd", "hd95_um", "assd_um",
 )  # fmt: skip
 """Of an image and class, in the order of the tables."""
 
 
-def score_image(true: Mask, predicted: Mask, index: int) -> dict[str, float]:
+def score_image(
+    true: Mask,
+    predicted: Mask,
+    index: int,
+    *,
+    scale: tuple[float, float] = (1.0, 1.0),
+    mpp: float | None = None,
+    tolerance: float = 2.0,
+) -> dict[str, float]:
     """Score one class of an image; pixels whose truth is 255 count nowhere.
+
+    They lie outside both masks, as if the image ended there.
 
     Args:
         true: Class indices, shape (height, width).
         predicted: Likewise.
         index: The class, from 1.
+        scale: Full-size pixels per pixel of the masks, vertical and horizontal; distances are in
+            full-size pixels.
+        mpp: Micrometres per full-size pixel, where known.
+        tolerance: Of `surface_dice`, full-size pixels.
 
     Returns:
-        `SCORES`, `empty_accuracy` and `cells` by name.
+        `SCORES`, `empty_accuracy` and `cells` by name; nan for micrometres without `mpp`.
     """
     known = true != IGNORE
     here, there = true == index, (predicted == index) & known
-    scores = {**asdict(pixel_scores(here, there, known)), **asdict(object_scores(here, there))}
+    surfaces = surface_scores(here, there, tolerance=tolerance, spacing=scale)
+    scores = {
+        **asdict(pixel_scores(here, there, known)),
+        **asdict(object_scores(here, there)),
+        **asdict(surfaces),
+        "hd95_um": surfaces.hd95 * (mpp or math.nan),
+        "assd_um": surfaces.assd * (mpp or math.nan),
+    }
     return {name: float(value) for name, value in scores.items()}
+
+
+def count_confusion(true: Mask, predicted: Mask, classes: int) -> NDArray[np.int64]:
+    """Count the pixels of each true class by what they were predicted to be.
+
+    Args:
+        true: Class indices, shape (height, width); pixels of 255 count nowhere.
+        predicted: Likewise; what is no class is background.
+        classes: How many, without the background.
+
+    Returns:
+        Pixels, shape (classes + 1, classes + 1): rows truth, columns prediction, background first.
+    """
+    side, known = classes + 1, true != IGNORE
+    here = true[known].astype(np.int64)
+    there = np.where(predicted <= classes, predicted, BACKGROUND)[known]
+    return np.bincount(here * side + there, minlength=side * side).reshape(side, side)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from cervseg.contract import Contract
 from cervseg.data.tiling import Tiling, cut_tiles
 from cervseg.images.image import Image
 from cervseg.images.preprocess import prepare
-from cervseg.losses import SegmentationLoss
+from cervseg.losses import SegmentationLoss, Term
 from cervseg.metrics import make_metrics
 from cervseg.runtime import compiled
 
@@ -21,7 +21,7 @@ class Assessor:
     Args:
         model: With its weights.
         contract: Of the model.
-        loss: A name in `LOSSES`.
+        loss: Its terms.
         metrics: Names in `METRICS`.
         batch_size: Tiles at once.
     """
@@ -31,7 +31,7 @@ class Assessor:
         model: Tensor,
         contract: Contract,
         *,
-        loss: str,
+        loss: Sequence[Term],
         metrics: Sequence[str],
         batch_size: int,
     ) -> None:
@@ -39,7 +39,7 @@ class Assessor:
         self.batch_size = batch_size
         self.values: dict[str, float] = {}
         self._logits = compiled(model, lambda logits: logits)
-        self._loss = SegmentationLoss(loss, contract.activation)
+        self._loss = SegmentationLoss(loss, contract.activation, channels=contract.channels)
         self._metrics = make_metrics(metrics, contract.classes.names, contract.activation)
         self._total, self._tiles = 0.0, 0
 

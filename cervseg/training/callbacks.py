@@ -3,11 +3,12 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 import keras
 
+from cervseg.arrays import Tensor
 from cervseg.config.training import TrainConfig
 from cervseg.errors import ModelError
 from cervseg.files import write_csv, write_json
@@ -102,6 +103,7 @@ class EpochKeeper(keras.callbacks.Callback):
         run: Where to write.
         config: Section `train`.
         state: Continued.
+        network: Shares its weights with the model in training, and gives the final answer alone.
         preview: Draws the picture of an epoch, given its number.
     """
 
@@ -111,12 +113,14 @@ class EpochKeeper(keras.callbacks.Callback):
         config: TrainConfig,
         state: State,
         *,
+        network: Tensor,
         preview: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__()
         self.run = run
         self.config = config
         self.state = state
+        self.network = network
         self.preview = preview
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -134,15 +138,17 @@ class EpochKeeper(keras.callbacks.Callback):
         state.epoch = epoch + 1
         if loss < state.best:
             state.best, state.best_epoch, state.waited = loss, epoch + 1, 0
-            save_weights(self.run.best, self.model)
         else:
             state.waited += 1
         if self.config.schedule == "plateau":
             self._reduce_on_plateau(loss)
         state.ended = self._reason_to_stop()
         write_history(self.run, self.config, state)
-        if self.preview is not None:
-            self.preview(epoch + 1)
+        with averaged_weights(self.model):
+            if not state.waited:
+                save_weights(self.run.best, self.network)
+            if self.preview is not None:
+                self.preview(epoch + 1)
         save_state(self.run.state, self.model, state)
         self.model.stop_training = state.ended is not None
 
@@ -163,6 +169,22 @@ class EpochKeeper(keras.callbacks.Callback):
         if self.config.patience and self.state.waited >= self.config.patience:
             return "patience"
         return "stop" if self.run.stop.exists() else None
+
+
+@contextmanager
+def averaged_weights(model: Tensor) -> Iterator[None]:
+    """Put the moving averages in the place of the weights, where the optimiser keeps any."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # float16 wraps it
+    if not optimizer.use_ema:
+        yield
+        return
+    swap = keras.callbacks.SwapEMAWeights()
+    swap.set_model(model)
+    swap.on_test_begin()
+    try:
+        yield
+    finally:
+        swap.on_test_end()
 
 
 def write_history(run: Run, config: TrainConfig, state: State) -> None:

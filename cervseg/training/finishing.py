@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from cervseg.arrays import Tensor
 from cervseg.classes import IGNORE
 from cervseg.contract import Contract, Predictor
 from cervseg.data.labelled import Labelled, labelled_sources, read_labelled
@@ -16,7 +15,7 @@ from cervseg.data.manifest import Dataset
 from cervseg.engines.keras import KerasPredictor
 from cervseg.inference.checks import measure_margin
 from cervseg.inference.prediction import plan_tiles, predict_tiled
-from cervseg.models.folder import save_model
+from cervseg.models.folder import build_network, final_network, save_model
 from cervseg.models.weights import load_weights
 from cervseg.reports import SILENT, Progress, track
 from cervseg.runs import Run
@@ -29,9 +28,11 @@ MOST_MARGIN_FIELDS = 3
 
 
 def finish(
-    run: Run, model: Tensor, contract: Contract, *, dataset: Dataset, progress: Progress = SILENT
+    run: Run, contract: Contract, *, dataset: Dataset, progress: Progress = SILENT
 ) -> Contract:
     """Take the best epoch's weights, measure margin and threshold, write the model.
+
+    The network is built anew, so that both are measured in float32, as it will be used.
 
     Both are measured on validation fields, as a whole and stitched; without any, the margin is
     the receptive field's radius and the threshold one half.
@@ -39,6 +40,7 @@ def finish(
     Returns:
         The contract as written.
     """
+    model = final_network(build_network(contract, where=str(run.config)))
     load_weights(run.best, model)
     predict = KerasPredictor(model, contract)
     fields = labelled_sources(dataset, dataset.sources_of("valid"))

@@ -1,6 +1,7 @@
 """The optimiser and its learning rate."""
 
 import keras
+from keras import ops
 
 from cervseg.arrays import Tensor
 from cervseg.config.training import TrainConfig
@@ -9,32 +10,74 @@ from cervseg.config.training import TrainConfig
 def make_optimizer(config: TrainConfig, steps_per_epoch: int) -> Tensor:
     """Build the optimiser that the config asks for.
 
-    Adam: Kingma & Ba, 2015; AdamW: Loshchilov & Hutter, 2019, biases and norms not decayed.
+    Adam: Kingma & Ba, 2015; AdamW: Loshchilov & Hutter, 2019; Lion: Chen et al., 2023; SGD with
+    Nesterov's momentum. Weight decay is decoupled and spares biases and norms.
 
     Args:
         config: Section `train`.
-        steps_per_epoch: For schedules that follow steps.
+        steps_per_epoch: Batches an epoch, for schedules that follow steps.
     """
     common = {
-        "learning_rate": _schedule(config, steps_per_epoch),
+        "learning_rate": _schedule(config, steps_per_epoch / config.accumulate),
         "clipvalue": config.clip_value,
         "clipnorm": config.clip_norm,
+        "gradient_accumulation_steps": config.accumulate if config.accumulate > 1 else None,
+        "use_ema": config.ema is not None,
+        "ema_momentum": config.ema or 0.99,
     }
     if config.optimizer == "adam":
         return keras.optimizers.Adam(**common)
-    optimizer = keras.optimizers.AdamW(weight_decay=config.weight_decay, **common)
+    common["weight_decay"] = config.weight_decay
+    if config.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(**common)
+    elif config.optimizer == "lion":
+        optimizer = keras.optimizers.Lion(**common)
+    else:
+        optimizer = keras.optimizers.SGD(
+            momentum=config.momentum, nesterov=config.momentum > 0, **common
+        )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 
 
-def _schedule(config: TrainConfig, steps_per_epoch: int) -> Tensor:
-    """A number, or a cosine from warm-up to zero (Loshchilov & Hutter, 2017)."""
-    if config.schedule != "cosine":
-        return config.learning_rate
-    warmup = config.warmup_epochs * steps_per_epoch
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else config.learning_rate,
-        warmup_target=config.learning_rate if warmup else None,
-        warmup_steps=warmup,
-        decay_steps=max(1, config.epochs * steps_per_epoch - warmup),
-    )
+@keras.saving.register_keras_serializable("cervseg")
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises linearly from 0, then follows another schedule from its beginning.
+
+    Args:
+        after: The other schedule.
+        steps: How long it rises.
+    """
+
+    def __init__(self, after: Tensor, steps: float) -> None:
+        super().__init__()
+        self.after = after
+        self.steps = steps
+
+    def __call__(self, step: Tensor) -> Tensor:
+        """The rate at a step, from 0."""
+        step = ops.cast(step, "float32")
+        rising = self.after(0.0) * step / self.steps
+        return ops.where(step < self.steps, rising, self.after(ops.maximum(step - self.steps, 0.0)))
+
+    def get_config(self) -> dict[str, Tensor]:
+        """What makes it again."""
+        return {"after": self.after, "steps": self.steps}
+
+
+def _schedule(config: TrainConfig, updates_per_epoch: float) -> Tensor:
+    """A number, or a function of the optimiser's steps."""
+    rate, warmup = config.learning_rate, config.warmup_epochs * updates_per_epoch
+    if config.schedule == "plateau" or (config.schedule == "flat" and not warmup):
+        return rate
+    rest = max(1, round(config.epochs * updates_per_epoch - warmup))
+    schedules = keras.optimizers.schedules
+    if config.schedule == "cosine":  # Loshchilov & Hutter, 2017
+        after = schedules.CosineDecay(rate, rest)
+    elif config.schedule == "polynomial":
+        after = schedules.PolynomialDecay(rate, rest, end_learning_rate=0.0, power=config.power)
+    else:
+        every = 1 if config.schedule == "flat" else config.step.every * updates_per_epoch
+        factor = 1.0 if config.schedule == "flat" else config.step.factor
+        after = schedules.ExponentialDecay(rate, every, factor, staircase=True)
+    return WarmUp(after, warmup) if warmup else after

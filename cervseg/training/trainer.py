@@ -1,25 +1,31 @@
 """Fit a network to a dataset, from nothing or from where it was interrupted."""
 
+import importlib.util
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
+import keras
+
 from cervseg import runtime
 from cervseg.arrays import Tensor
-from cervseg.config.model import ModelConfig, network_options
+from cervseg.config.losses import loss_arguments
+from cervseg.config.model import Network, network_options, output_activation
 from cervseg.config.training import TrainConfig
-from cervseg.contract import Activation, Contract, Preprocessing, TrainingImage
+from cervseg.contract import Activation, Contract, Preprocessing, TrainingImage, find_model
 from cervseg.data.labelled import labelled_tiles
 from cervseg.data.manifest import Dataset
 from cervseg.data.sampling import TileSampler
 from cervseg.errors import BudgetError, ConfigError, DataError
-from cervseg.losses import SegmentationLoss
+from cervseg.losses import SegmentationLoss, Term, needs_softmax, treats_channels_alone
 from cervseg.metrics import make_metrics
-from cervseg.models.folder import build_network
-from cervseg.models.inspection import geometry, training_bytes
+from cervseg.models.costs import training_bytes
+from cervseg.models.folder import build_network, final_network, training_network
+from cervseg.models.inspection import geometry, refuse_misfit
 from cervseg.reports import SILENT, Progress
 from cervseg.runs import Run
 from cervseg.training.batches import TileBatches, TrainingBatches
+from cervseg.training.beginning import freeze, take_ready_made
 from cervseg.training.callbacks import EpochKeeper, ProgressBars
 from cervseg.training.checkpoints import State, load_state
 from cervseg.training.optimization import make_optimizer
@@ -38,17 +44,19 @@ class Setup:
         model: Section `model`.
         train: Section `train`.
         preprocessing: From section `data`.
+        precision: Of the activations: float32, bfloat16, float16.
         seed: Of weights, draws and dropout.
         workers: Threads that make batches.
     """
 
     run: Run
     dataset: Dataset
-    model: ModelConfig
+    model: Network
     train: TrainConfig
     preprocessing: Preprocessing
     seed: int
     workers: int
+    precision: str = "float32"
 
 
 def draft_contract(setup: Setup) -> Contract:
@@ -58,7 +66,7 @@ def draft_contract(setup: Setup) -> Contract:
         ConfigError: The activation does not suit the classes or the loss.
     """
     classes, options = setup.dataset.classes, network_options(setup.model)
-    if setup.model.dropout_seed is None:
+    if "dropout_seed" in options and options["dropout_seed"] is None:
         options["dropout_seed"] = setup.seed
     activation = _activation(setup)
     return Contract(
@@ -72,40 +80,46 @@ def draft_contract(setup: Setup) -> Contract:
         preprocess=setup.preprocessing,
         scale=setup.dataset.scale,
         threshold=(0.5,) * len(classes),
-        trained_on=tuple(
-            TrainingImage(row.sha256, row.phash or None, row.split)
-            for row in setup.dataset.sources
-            if row.split != "test" and row.sha256
-        ),
+        trained_on=_trained_on(setup),
         seed=setup.seed,
         versions=runtime.versions(),
     )
 
 
+def _trained_on(setup: Setup) -> tuple[TrainingImage, ...]:
+    """The images of this training, and those the weights it starts from have seen."""
+    start = setup.train.start_from
+    before = Contract.load(find_model(start)).trained_on if start else ()
+    here = tuple(
+        TrainingImage(row.sha256, row.phash or None, row.split)
+        for row in setup.dataset.sources
+        if row.split != "test" and row.sha256
+    )
+    return tuple(dict.fromkeys((*here, *before)))
+
+
+def loss_terms(config: TrainConfig) -> list[Term]:
+    """The terms of the loss that section `train` asks for."""
+    return [Term(**arguments) for arguments in loss_arguments(config.loss)]
+
+
 def _activation(setup: Setup) -> Activation:
-    wanted, binary = setup.model.final_activation, setup.dataset.classes.is_binary
-    activation: Activation = "sigmoid" if binary else "softmax"
-    if wanted != "auto":
-        activation = wanted
-    categorical = setup.train.loss == "categorical_crossentropy"
-    if categorical and activation == "sigmoid":
-        raise ConfigError(
-            "'train.loss' categorical_crossentropy needs 'model.final_activation' softmax"
-        )
-    if activation == "softmax" and setup.train.loss in (
-        "binary_crossentropy", "bce_dice", "bce_iou"
-    ):  # fmt: skip
-        log.info("binary cross-entropy treats the softmax channels one by one")
+    activation = output_activation(setup.model, len(setup.dataset.classes))
+    for term in setup.train.loss:
+        if activation == "sigmoid" and needs_softmax(term.name):
+            raise ConfigError(f"'train.loss' {term.name} needs 'model.final_activation' softmax")
+        if activation == "softmax" and treats_channels_alone(term.name):
+            log.info("binary cross-entropy treats the softmax channels one by one")
     return activation
 
 
 def fit(
     setup: Setup, *, resume: bool = False, progress: Progress = SILENT
-) -> tuple[Tensor, Contract, State]:
+) -> tuple[Contract, State]:
     """Train until the epochs are done, the loss stops falling, or a file STOP appears.
 
     Returns:
-        The network with the weights of its last epoch, the contract so far, and the history.
+        The contract so far, and the history.
 
     Raises:
         ConfigError: Tile and stride do not go together.
@@ -114,32 +128,38 @@ def fit(
     """
     runtime.seed_everything(setup.seed)
     contract = draft_contract(setup)
-    model = build_network(contract, where="the config")
-    contract = _with_geometry(contract, model)
+    with runtime.precision(setup.precision):
+        network = build_network(contract, where="the config")
+        model = training_network(network)
+    contract = _with_geometry(contract, network)
+    freeze(network, setup.train.freeze)
     batches, validation = _batches(setup)
     model.compile(
         optimizer=make_optimizer(setup.train, len(batches)),
-        loss=SegmentationLoss(setup.train.loss, contract.activation),
+        loss=SegmentationLoss(
+            loss_terms(setup.train),
+            contract.activation,
+            channels=contract.channels,
+            side_weight=setup.train.side_weight,
+        ),
         metrics=make_metrics(setup.train.metrics, contract.classes.names, contract.activation),
     )
     _check_memory(model, setup)
-    state = (load_state(setup.run.state, model) if resume else None) or State()
+    state = load_state(setup.run.state, model) if resume else None
+    if state is None:
+        take_ready_made(setup.model, setup.train.start_from, network)
+        state = State()
     if state.ended == "stop" and not setup.run.stop.exists():
         state.ended = None
     if state.ended is None:
-        _run_epochs(setup, model, contract, state=state, data=(batches, validation),
-                    progress=progress)  # fmt: skip
-    return model, contract, state
+        _run_epochs(setup, (model, final_network(network)), contract, state=state,
+                    data=(batches, validation), progress=progress)  # fmt: skip
+    return contract, state
 
 
 def _with_geometry(contract: Contract, model: Tensor) -> Contract:
     align, radius = geometry(model)
-    if contract.tile_size % align:
-        nearest = max(align, round(contract.tile_size / align) * align)
-        raise ConfigError(
-            f"'data.tile_size' {contract.tile_size} is no multiple of the network's stride {align}",
-            hint=f"{nearest} would do, or fewer 'model.num_layers'",
-        )
+    refuse_misfit(contract.tile_size, align)
     if radius is not None and contract.preprocess.sharpen:
         radius += 1
     return replace(contract, align=align, receptive_field=radius, margin=radius)
@@ -182,7 +202,7 @@ def _batches(setup: Setup) -> tuple[TrainingBatches, TileBatches | None]:
 
 def _run_epochs(
     setup: Setup,
-    model: Tensor,
+    networks: tuple[Tensor, Tensor],
     contract: Contract,
     *,
     state: State,
@@ -190,21 +210,24 @@ def _run_epochs(
     progress: Progress,
 ) -> None:
     batches, validation = data
+    model, final = networks
     shown = preview_images(setup.train.previews, setup.dataset)
-    painter = PreviewPainter(setup.run, model, contract, images=shown) if shown else None
+    painter = PreviewPainter(setup.run, final, contract, images=shown) if shown else None
     runtime.settle_queue(model, batches[0])
     with ExitStack() as stack:
         bars = ProgressBars(
             batches, epochs=setup.train.epochs, first=state.epoch, stack=stack, progress=progress
         )
-        keeper = EpochKeeper(setup.run, setup.train, state, preview=painter)
+        keeper = EpochKeeper(setup.run, setup.train, state, network=final, preview=painter)
+        averaging = [keras.callbacks.SwapEMAWeights()] if setup.train.ema else []
+        boards = [_tensorboard(setup.run)] if setup.train.tensorboard else []
         try:
             model.fit(
                 batches,
                 validation_data=validation,
                 epochs=setup.train.epochs,
                 initial_epoch=state.epoch,
-                callbacks=[bars, keeper],
+                callbacks=[bars, *averaging, *boards, keeper],
                 shuffle=False,
                 verbose=0,
             )
@@ -216,6 +239,15 @@ def _run_epochs(
             for side in (batches, validation):
                 if side is not None and side.failure is not None:
                     raise side.failure
+
+
+def _tensorboard(run: Run) -> Tensor:
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ConfigError(
+            "'train.tensorboard' needs the package tensorboard",
+            hint="pip install 'cervseg[tensorboard]'",
+        )
+    return keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)
 
 
 def _check_memory(model: Tensor, setup: Setup) -> None:

@@ -16,7 +16,7 @@ def test_show_lists_values_with_their_origin_on_stdout(config, capsys):
     lines = {line.split()[0]: line.split()[1:] for line in out.splitlines()}
     assert lines["train.epochs"] == ["3", f"{config}:1"]
     assert lines["data.scale"] == ["0.5", "--set"]
-    assert lines["train.loss"] == ["bce_dice", "default"]
+    assert lines["train.loss.0.name"] == ["bce_dice", "default"]
     assert err == ""
 
 

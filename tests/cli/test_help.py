@@ -22,6 +22,8 @@ PAGES = [
     ["config", "show"],
     ["config", "schema"],
     ["config", "init"],
+    ["config", "import"],
+    ["inspect"],
 ]
 
 SLOW = {"keras", "tensorflow", "jax", "matplotlib", "numpy", "cv2", "scipy", "PIL", "yaml"}

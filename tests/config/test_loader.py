@@ -7,6 +7,7 @@ import pytest
 
 from cervseg.config import Config
 from cervseg.config.data import FolderSplit, FractionSplit
+from cervseg.config.keys import all_keys
 from cervseg.config.loader import (
     as_config,
     config_differences,
@@ -15,6 +16,15 @@ from cervseg.config.loader import (
     load_config,
 )
 from cervseg.errors import ConfigError
+
+
+def choices(section):
+    """The kinds of a section, as an error lists them."""
+    kinds = (kind for key in all_keys() if key.section == section for kind in key.kinds)
+    return ", ".join(repr(kind) for kind in dict.fromkeys(kinds))
+
+
+LOSSES, NETWORKS = choices("train.loss"), choices("model")
 
 
 @pytest.fixture(autouse=True)
@@ -237,13 +247,12 @@ WRONG = {
     "data.output=~nobody-here/x": ("'data.output': no home folder for '~nobody-here/x'", None),
     "train=3": ("'train' must be a mapping of keys, not 3", None),
     "train.loss=dise": (
-        "'train.loss' must be one of 'binary_crossentropy', 'categorical_crossentropy', 'dice', "
-        "'bce_dice', 'iou', 'bce_iou', not 'dise'",
+        f"'train.loss.name' must be one of {LOSSES}, not 'dise'",
         "did you mean 'dice'?",
     ),
     "model.input_channels=2": ("'model.input_channels' must be one of 1, 3, not 2", None),
     "model.architecture=unit": (
-        "'model.architecture' must be 'unet', not 'unit'",
+        f"'model.architecture' must be one of {NETWORKS}, not 'unit'",
         "did you mean 'unet'?",
     ),
     "train.metrics=dice": ("'train.metrics' must be a list, not 'dice'", None),
@@ -360,8 +369,7 @@ def test_all_errors_are_told_at_once_by_line_then_by_option():
 
     assert hint is None
     assert message.splitlines() == [
-        "configs/x.yaml:3: 'train.loss' must be one of 'binary_crossentropy', "
-        "'categorical_crossentropy', 'dice', 'bce_dice', 'iou', 'bce_iou', not 'dise' "
+        f"configs/x.yaml:3: 'train.loss.name' must be one of {LOSSES}, not 'dise' "
         "(did you mean 'dice'?)",
         "configs/x.yaml:4: 'train.epochs' stands twice, first on line 2",
         "configs/x.yaml:6: unknown key 'model.base_filter' (did you mean 'base_filters'?)",
@@ -428,3 +436,26 @@ def test_differences_name_the_keys_that_differ():
         "train.previews.num_infer_images",
         "runtime.threads",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("train: {loss: dice}", {"train.loss.0.name": "configs/x.yaml:1"}),
+        (
+            "train:\n  loss:\n  - dice\n  - {name: focal, gamma: 1.5}\n",
+            {
+                "train.loss.0.name": "configs/x.yaml:3",
+                "train.loss.1.gamma": "configs/x.yaml:4",
+                "train.loss.1.weight": "default",
+            },
+        ),
+        ("train:\n  loss:\n    name: dice\n", {"train.loss.0.name": "configs/x.yaml:3",
+                                             "train.loss.0.per": "default"}),
+        ("train:\nmodel: {num_layers: 3}\n", {"train.loss.0.name": "default"}),
+    ],
+)  # fmt: skip
+def test_a_short_form_is_where_its_values_come_from(text, expected):
+    origins = load_config(write(text)).origins
+
+    assert {key: origins[key] for key in expected} == expected

@@ -78,5 +78,7 @@ def test_the_schema_knows_every_key_that_they_use(path):
     for key, origin in origins.items():
         if origin != "default":
             section, _, rest = key.partition(".")
-            model = schema["$defs"][schema["properties"][section]["$ref"].split("/")[-1]]
-            assert rest.split(".")[0] in model["properties"], key
+            entry = schema["properties"][section]
+            models = [schema["$defs"][one["$ref"].split("/")[-1]]
+                      for one in entry.get("oneOf", [entry])]  # fmt: skip
+            assert any(rest.split(".")[0] in model["properties"] for model in models), key

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from cervseg.models.inspection import Geometry, geometry
+from cervseg.errors import ConfigError
+from cervseg.models.inspection import Geometry, geometry, refuse_misfit
 
 pytestmark = pytest.mark.usefixtures("started")
 
@@ -33,6 +34,10 @@ def networks():
     from keras import layers as k
 
     same = {"padding": "same", "use_bias": False}
+
+    def bilinear(factor):
+        return k.UpSampling2D(factor, interpolation="bilinear")
+
     return {
         "one convolution": ([k.Conv2D(1, 5, **same)], 1),
         "an even kernel": ([k.Conv2D(1, 4, **same)], 1),
@@ -42,6 +47,17 @@ def networks():
         "depthwise": ([k.DepthwiseConv2D(5, **same)], 1),
         "pool and repeat": ([k.MaxPooling2D(2), k.UpSampling2D(2)], 2),
         "mean and repeat": ([k.AveragePooling2D(4), k.UpSampling2D(4)], 4),
+        "mean and bilinear 2": ([k.AveragePooling2D(2), bilinear(2)], 2),
+        "mean and bilinear 3": ([k.AveragePooling2D(3), bilinear(3)], 3),
+        "mean and bilinear 4": ([k.AveragePooling2D(4), bilinear(4)], 4),
+        "mean and bilinear 5": ([k.AveragePooling2D(5), bilinear(5)], 5),
+        "padded, then strided": (
+            [k.ZeroPadding2D(((0, 1), (0, 1))), k.Conv2D(1, 3, strides=2, use_bias=False),
+             k.UpSampling2D(2)], 2,
+        ),
+        "padded evenly, then strided": (
+            [k.ZeroPadding2D(3), k.Conv2D(1, 7, strides=2, use_bias=False), k.UpSampling2D(2)], 2,
+        ),
         "wide pool": ([k.MaxPooling2D(3, strides=2, padding="same"), k.UpSampling2D(2)], 2),
         "strided": ([k.Conv2D(1, 3, strides=2, **same), k.UpSampling2D(2)], 2),
         "strided far": ([k.Conv2D(1, 7, strides=2, **same), k.UpSampling2D(2)], 2),
@@ -59,7 +75,9 @@ def networks():
 
 NAMES = [
     "one convolution", "an even kernel", "dilated", "two convolutions", "pointwise", "depthwise",
-    "pool and repeat", "mean and repeat", "wide pool", "strided", "strided far", "transposed 2",
+    "pool and repeat", "mean and repeat", "mean and bilinear 2", "mean and bilinear 3",
+    "mean and bilinear 4", "mean and bilinear 5", "padded, then strided",
+    "padded evenly, then strided", "wide pool", "strided", "strided far", "transposed 2",
     "transposed 3", "transposed 4", "transposed 5", "two levels",
 ]  # fmt: skip
 
@@ -104,7 +122,36 @@ def test_a_layer_that_sees_the_whole_tile_leaves_no_bound(axis):
 def test_a_layer_of_unknown_reach_is_a_bug_that_says_so():
     from keras import layers as k
 
-    with pytest.raises(NotImplementedError, match="the reach of layer ZeroPadding2D is not known"):
-        geometry(stack(k.ZeroPadding2D(1)))
+    with pytest.raises(NotImplementedError, match="the reach of layer Cropping2D is not known"):
+        geometry(stack(k.Cropping2D(1)))
     with pytest.raises(NotImplementedError, match="the reach of layer UpSampling2D is not known"):
-        geometry(stack(k.UpSampling2D(2, interpolation="bilinear")))
+        geometry(stack(k.UpSampling2D(2, interpolation="bicubic")))
+
+
+@pytest.mark.parametrize(("reach", "radius"), [("pointwise", 1), ("tile", None)])
+def test_a_layer_of_ours_tells_its_reach(reach, radius):
+    import keras
+    from keras import layers as k
+
+    class Ours(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+    Ours.reach = reach
+
+    assert geometry(stack(k.Conv2D(1, 3, padding="same"), Ours())).radius == radius
+
+
+@pytest.mark.parametrize(
+    ("size", "align", "hint"),
+    [(100, 32, "96 or 128 would do"), (7, 16, "16 would do"), (513, 512, "512 or 1024 would do")],
+)
+def test_a_tile_off_the_stride_is_refused_with_the_nearest_that_would_do(size, align, hint):
+    with pytest.raises(ConfigError) as caught:
+        refuse_misfit(size, align)
+
+    assert str(caught.value) == (
+        f"'data.tile_size' {size} is no multiple of the network's stride {align}"
+    )
+    assert caught.value.hint == f"{hint}, or a network of fewer levels"
+    refuse_misfit(2 * align, align)

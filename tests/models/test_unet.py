@@ -4,7 +4,7 @@ import typing
 import numpy as np
 import pytest
 
-from cervseg.config.model import Activation, UNetConfig
+from cervseg.config.networks import Activation, UNetConfig
 from cervseg.models.inspection import geometry
 from cervseg.models.unet import build
 

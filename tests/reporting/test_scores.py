@@ -11,6 +11,7 @@ from cervseg.reporting.scores import Evaluation, score_tables, write_evaluation,
 from cervseg.scoring.summary import SCORES, Summary, score_image, summarize
 
 CLASSES = Classes.of({"cell": "#00ff00", "nucleus": "#ff0000"})
+CONFUSION = [[3000, 40, 0], [70, 600, 5], [9, 0, 0]]
 NAMES = ("field_2", "field, the 10th")
 
 
@@ -31,6 +32,7 @@ def evaluation(**changes):
     values = {
         "heading": "test: 2 images, tiled, run", "split": "test", "seed": 3, "names": NAMES,
         "rows": rows, "summaries": summaries, "losses": {"loss": 0.123456, "dice": math.nan},
+        "confusion": CONFUSION, "surface_tolerance": 2.5,
     }  # fmt: skip
     return Evaluation(**{**values, **changes})
 
@@ -49,26 +51,45 @@ def table(path):
         return list(csv.reader(file))
 
 
-def test_three_files_are_written_and_named_the_scores_last(tmp_path):
+def test_four_files_are_written_and_named(tmp_path):
     paths = write_evaluation(tmp_path / "evaluation" / "test", evaluation())
 
-    assert [path.name for path in paths] == ["scores.csv", "evaluation.csv", "scores.json"]
+    assert [path.name for path in paths] == [
+        "scores.csv", "evaluation.csv", "scores.json", "confusion.csv",
+    ]  # fmt: skip
     assert sorted((tmp_path / "evaluation" / "test").iterdir()) == sorted(paths)
 
 
 def test_the_scores_survive_being_written_and_read(tmp_path):
     scored = evaluation()
 
-    path = write_evaluation(tmp_path, scored)[-1]
+    path = write_evaluation(tmp_path, scored)[2]
 
     document = strictly(path.read_text())
-    assert list(document) == ["format", "heading", "split", "seed", "losses", "classes"]
+    assert list(document) == [
+        "format", "heading", "split", "seed", "surface_tolerance", "losses", "classes", "confusion",
+    ]  # fmt: skip
     assert document["format"] == 1
     assert (document["heading"], document["split"], document["seed"]) == (
         "test: 2 images, tiled, run", "test", 3,
     )  # fmt: skip
     assert document["losses"] == {"loss": 0.123456, "dice": None}
     assert document["classes"] == list(scored.results())
+    assert document["surface_tolerance"] == 2.5
+    assert document["confusion"] == {
+        "classes": ["background", "cell", "nucleus"], "pixels": CONFUSION,
+    }  # fmt: skip
+
+
+def test_the_confusion_has_a_table_rows_truth_columns_prediction(tmp_path):
+    rows = table(write_evaluation(tmp_path, evaluation())[3])
+
+    assert rows == [
+        ["truth", "background", "cell", "nucleus"],
+        ["background", "3000", "40", "0"],
+        ["cell", "70", "600", "5"],
+        ["nucleus", "9", "0", "0"],
+    ]
 
 
 def test_a_record_a_class_holds_its_summaries_and_its_images():
@@ -105,6 +126,8 @@ def test_the_table_has_a_row_an_image_and_class(tmp_path):
     assert header == [
         "image", "class", "dice", "iou", "precision", "recall", "accuracy", "empty_accuracy",
         "cell_recall", "cell_match", "matched_iou", "cells",
+        "panoptic_quality", "segmentation_quality", "recognition_quality",
+        "surface_dice", "hd95", "assd", "hd95_um", "assd_um",
     ]  # fmt: skip
     assert [row[:2] for row in rows] == [[n, c] for n in NAMES for c in CLASSES.names]
     expected = [[row[i][column] for column in header[2:]] for row in scored.rows for i in (0, 1)]
@@ -127,9 +150,11 @@ def test_a_line_on_the_terminal_has_mean_interval_baseline_and_count():
         "cell_recall": Summary(1.0, 1.0, 1.0, math.nan, 1),
     }
 
-    shown = score_tables(evaluation(summaries={"cell": summary}, losses={}))
+    shown = score_tables(
+        evaluation(summaries={"cell": summary}, confusion=[[7, 1], [0, 3]], losses={})
+    )
 
-    assert len(shown) == 1
+    assert len(shown) == 2
     assert shown[0].title == "test: 2 images, tiled, run: cell"
     assert shown[0].columns == ("score", "mean", "95 % interval", "all background", "images")
     assert shown[0].rows == (
@@ -141,17 +166,46 @@ def test_a_line_on_the_terminal_has_mean_interval_baseline_and_count():
         ("cell recall", "1.000", "1.000 to 1.000", "-", "1"),
         ("cell match", "-", "- to -", "-", "0"),
         ("matched iou", "-", "- to -", "-", "0"),
+        ("panoptic quality", "-", "- to -", "-", "0"),
+        ("segmentation quality", "-", "- to -", "-", "0"),
+        ("recognition quality", "-", "- to -", "-", "0"),
+        ("surface dice", "-", "- to -", "-", "0"),
+        ("hd95", "-", "- to -", "-", "0"),
+        ("assd", "-", "- to -", "-", "0"),
     )
+    assert shown[1].columns == ("truth", "background", "cell")
+    assert shown[1].rows == (("background", "7", "1"), ("cell", "0", "3"))
+
+
+def test_micrometres_have_a_line_where_an_image_has_them():
+    nothing = Summary(math.nan, math.nan, math.nan, math.nan, 0)
+    summary = {
+        **dict.fromkeys(SCORES, nothing), "assd_um": Summary(1.25, 1.0, 1.5, math.nan, 3),
+    }  # fmt: skip
+
+    shown = score_tables(evaluation(summaries={"cell": summary}, confusion=[[7, 1], [0, 3]]))
+
+    assert [row[0] for row in shown[0].rows][-2:] == ["assd", "assd um"]
+    assert shown[0].rows[-1] == ("assd um", "1.250", "1.000 to 1.500", "-", "3")
+
+
+def test_an_outline_that_is_missing_has_no_distance_and_no_baseline():
+    shown = score_tables(evaluation())
+
+    cell, nucleus = ({row[0]: row for row in one.rows} for one in shown[:2])
+    assert cell["hd95"][1] != "-" and cell["hd95"][3:] == ("-", "2")
+    assert nucleus["hd95"][1:] == ("-", "- to -", "-", "0")
+    assert nucleus["surface dice"][1:] == ("0.000", "0.000 to 0.000", "0.000", "2")
 
 
 def test_each_class_has_a_table_and_the_losses_one_more():
     shown = score_tables(evaluation(losses={"loss": 0.12345, "dice": 1.0}))
 
     assert [one.title.rpartition(": ")[2] for one in shown] == [
-        "cell", "nucleus", "on tiles, as in training",
+        "cell", "nucleus", "rows truth, columns prediction", "on tiles, as in training",
     ]  # fmt: skip
-    assert shown[2].columns == ("name", "value")
-    assert shown[2].rows == (("loss", "0.1235"), ("dice", "1.0000"))
+    assert shown[3].columns == ("name", "value")
+    assert shown[3].rows == (("loss", "0.1235"), ("dice", "1.0000"))
 
 
 def test_an_overlay_shows_the_truth_on_the_left_and_the_prediction_on_the_right(tmp_path):
@@ -163,12 +217,27 @@ def test_an_overlay_shows_the_truth_on_the_left_and_the_prediction_on_the_right(
 
     with Pillow.open(tmp_path / "o" / "worst1_a.jpg") as file:
         picture = np.asarray(file).astype(int)
-    assert picture.shape == (24 + 51 + 6, 6 + 2 * (74 + 6), 3)
+    assert picture.shape[1:] == (6 + 2 * (74 + 6), 3)
     left, right = picture[24:75, 6:80], picture[24:75, 86:160]
     assert left[12, 25, 1] > left[12, 25, 0] + 20, "a green cell"
     assert right[37, 45, 0] > right[37, 45, 1] + 20, "a red nucleus"
     for empty in (right[12, 25], left[37, 45]):
         np.testing.assert_allclose(empty, 120, atol=6)
+
+
+def test_an_overlay_of_several_classes_has_a_legend_below_and_of_one_it_has_none(tmp_path):
+    pixels, mask = np.full((51, 74, 3), 120, np.uint8), np.zeros((51, 74), np.uint8)
+    heights = []
+    for classes in (Classes.of({"cell": "#00ff00"}), CLASSES):
+        path = tmp_path / f"{len(classes)}.jpg"
+        write_overlay(path, pixels, truth=mask, guess=mask, classes=classes)
+        with Pillow.open(path) as file:
+            heights.append(file.height)
+            strip = np.asarray(file).astype(int)[24 + 51 + 6 :]
+
+    assert heights[0] == 24 + 51 + 6 < heights[1]
+    assert (strip[..., 1] - strip[..., 0]).max() > 100, "green"
+    assert (strip[..., 0] - strip[..., 1]).max() > 100, "red"
 
 
 def test_an_overlay_of_a_large_image_is_reduced(tmp_path):

@@ -3,6 +3,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from cervseg.scoring.objects import object_scores
 
@@ -99,6 +100,107 @@ def test_an_empty_prediction_finds_nothing():
     scores = object_scores(field((0, 0, 20, 20)), field())
 
     assert (scores.cell_recall, scores.cell_match, scores.cells) == (0.0, 0.0, 1)
+
+
+# --- panoptic quality
+
+
+def qualities(scores):
+    return (scores.panoptic_quality, scores.segmentation_quality, scores.recognition_quality)
+
+
+def test_a_perfect_mask_has_panoptic_quality_one():
+    true = field((2, 3, 20, 20), (30, 40, 15, 20))
+
+    assert qualities(object_scores(true, true)) == (1.0, 1.0, 1.0)
+
+
+def test_panoptic_quality_counts_the_matched_the_missed_and_the_invented():
+    true = field((0, 0, 20, 20), (0, 30, 20, 20), (30, 0, 20, 20))
+    predicted = field((0, 0, 20, 15), (0, 30, 20, 18), (30, 30, 20, 20), (30, 60, 20, 20))
+
+    scores = object_scores(true, predicted)
+
+    # Two matches of 0.75 and 0.9, one cell missed, two objects invented.
+    assert qualities(scores) == pytest.approx((1.65 / 3.5, 1.65 / 2, 2 / 3.5))
+
+
+def test_half_the_union_is_a_cell_match_but_no_panoptic_one():
+    true = field((0, 0, 20, 20))
+
+    half = object_scores(true, field((0, 0, 20, 40)))
+    assert half.cell_match == 1.0
+    assert (half.panoptic_quality, half.recognition_quality) == (0.0, 0.0)
+    assert math.isnan(half.segmentation_quality)
+    above = object_scores(true, field((0, 0, 20, 39)))
+    assert above.panoptic_quality == pytest.approx(20 / 39)
+
+
+def test_a_predicted_speck_is_no_false_object():
+    true = field((0, 0, 20, 20))
+
+    speck = object_scores(true, field((0, 0, 20, 20), (30, 30, 10, 19)))
+    object_ = object_scores(true, field((0, 0, 20, 20), (30, 30, 10, 20)))
+
+    assert (speck.panoptic_quality, object_.panoptic_quality) == (1.0, 1 / 1.5)
+
+
+def test_a_predicted_speck_matches_no_cell():
+    scores = object_scores(field((0, 0, 20, 12)), field((0, 0, 20, 9)))
+
+    assert scores.cell_match == 1.0
+    assert (scores.panoptic_quality, scores.recognition_quality) == (0.0, 0.0)
+
+
+def test_a_true_speck_is_neither_missed_nor_matched():
+    true = field((0, 0, 20, 20), (30, 30, 10, 19))
+
+    assert object_scores(true, field((0, 0, 20, 20))).panoptic_quality == 1.0
+    assert object_scores(true, field((0, 0, 20, 20), (30, 30, 10, 20))).panoptic_quality == 1 / 1.5
+
+
+def test_nothing_found_where_nothing_is_has_panoptic_quality_one():
+    for specks in (field(), field((50, 50, 5, 5))):
+        scores = object_scores(specks, field())
+
+        assert (scores.panoptic_quality, scores.recognition_quality) == (1.0, 1.0)
+        assert math.isnan(scores.segmentation_quality)
+
+
+def test_one_mask_empty_has_panoptic_quality_zero():
+    for true, predicted in ((field((0, 0, 20, 20)), field()), (field(), field((0, 0, 20, 20)))):
+        scores = object_scores(true, predicted)
+
+        assert (scores.panoptic_quality, scores.recognition_quality) == (0.0, 0.0)
+
+
+def panoptic_by_pairs(true, predicted, min_size):
+    """Panoptic quality from all pairs of components, the slow way."""
+    sets = []
+    for mask in (true, predicted):
+        labels, count = ndimage.label(mask, np.ones((3, 3)))
+        parts = [labels == label for label in range(1, count + 1)]
+        sets.append([part for part in parts if part.sum() >= min_size])
+    cells, objects = sets
+    overlaps = [(a & b).sum() / (a | b).sum() for a in cells for b in objects]
+    matches = [overlap for overlap in overlaps if overlap > 0.5]
+    missed, invented = len(cells) - len(matches), len(objects) - len(matches)
+    return sum(matches) / (len(matches) + missed / 2 + invented / 2)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_panoptic_quality_is_that_of_all_pairs_and_the_product_of_the_two_others(seed):
+    rng = np.random.default_rng(seed)
+    noise, other = ndimage.gaussian_filter(rng.normal(size=(2, 61, 83)), (0, 2, 2))
+    true, predicted = noise > 0.1, noise + 0.3 * other > 0.1
+
+    scores = object_scores(true, predicted, min_size=9)
+
+    assert 0 < scores.panoptic_quality < 1
+    assert scores.panoptic_quality == pytest.approx(panoptic_by_pairs(true, predicted, 9))
+    assert scores.panoptic_quality == pytest.approx(
+        scores.segmentation_quality * scores.recognition_quality
+    )
 
 
 def test_many_cells_cost_little_more_than_few():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cervseg.scoring.intervals import bootstrap_interval
-from cervseg.scoring.summary import SCORES, score_image, summarize
+from cervseg.scoring.summary import SCORES, count_confusion, score_image, summarize
 
 
 def field(*boxes, shape=(41, 63)):
@@ -60,7 +60,7 @@ def test_a_margin_of_unknown_truth_might_as_well_be_cut_off():
     cut = score_image(true[:30, :50], predicted[:30, :50], 1)
     true[30:], true[:, 50:] = 255, 255
 
-    assert score_image(true, predicted, 1) == cut
+    np.testing.assert_equal(score_image(true, predicted, 1), cut)
 
 
 def test_what_is_predicted_across_unknown_ground_is_not_one_object():
@@ -79,6 +79,71 @@ def test_an_image_without_any_known_pixel_is_perfect_and_has_no_cells():
 
     assert {scores[name] for name in ("dice", "iou", "precision", "recall", "accuracy")} == {1.0}
     assert scores["cells"] == 0 and math.isnan(scores["matched_iou"])
+
+    assert scores["surface_dice"] == scores["panoptic_quality"] == 1.0
+    assert math.isnan(scores["hd95"])
+
+
+def test_distances_are_in_full_size_pixels_and_in_micrometres_where_those_are_known():
+    true, predicted = field((1, 3, 5, 20, 20)), field((1, 3, 8, 20, 20))
+
+    plain = score_image(true, predicted, 1)
+    squeezed = score_image(true, predicted, 1, scale=(3.0, 4.0), mpp=0.25)
+
+    assert (plain["hd95"], squeezed["hd95"], squeezed["hd95_um"]) == (3.0, 12.0, 3.0)
+    assert squeezed["assd_um"] == squeezed["assd"] / 4
+    assert math.isnan(plain["hd95_um"]) and math.isnan(plain["assd_um"])
+
+
+def test_the_tolerance_is_that_of_the_surface_dice():
+    true, predicted = field((1, 3, 5, 20, 20)), field((1, 3, 8, 20, 20))
+
+    scores = [score_image(true, predicted, 1, tolerance=t)["surface_dice"] for t in (0, 2, 3)]
+
+    assert scores[0] < scores[1] < scores[2] == 1.0
+    assert score_image(true, predicted, 1)["surface_dice"] == scores[1]
+
+
+def test_an_outline_along_unknown_ground_counts_like_one_along_the_edge_of_the_image():
+    true, predicted = field((1, 0, 5, 30, 20)), field((1, 0, 5, 41, 20))
+    cut = score_image(true[:30], predicted[:30], 1)
+    true[30:] = 255
+
+    scores = score_image(true, predicted, 1)
+
+    assert (scores["hd95"], scores["surface_dice"]) == (0.0, 1.0) == (
+        cut["hd95"], cut["surface_dice"],
+    )  # fmt: skip
+
+
+# --- confusion
+
+
+def test_a_confusion_counts_truth_by_row_and_prediction_by_column():
+    true = np.array([[0, 0, 1], [1, 2, 255]], np.uint8)
+    predicted = np.array([[0, 2, 1], [0, 2, 1]], np.uint8)
+
+    assert count_confusion(true, predicted, 2).tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 1]]
+
+
+def test_a_class_that_is_nowhere_has_a_row_and_a_column_of_zeros():
+    counts = count_confusion(np.zeros((3, 5), np.uint8), np.ones((3, 5), np.uint8), 3)
+
+    assert counts.tolist() == [[0, 15, 0, 0], [0] * 4, [0] * 4, [0] * 4]
+
+
+@given(st.integers(0, 2**31))
+def test_a_confusion_holds_every_known_pixel_and_the_scores_of_each_class(seed):
+    true, predicted = np.random.default_rng(seed).integers(0, 4, (2, 5, 7), np.uint8)
+    true[true == 3] = 255  # and 3 in the prediction is no class: background
+
+    counts = count_confusion(true, predicted, 2)
+
+    assert counts.sum() == np.count_nonzero(true != 255)
+    for index in (1, 2):
+        both, either = counts[index, index], counts[index].sum() + counts[:, index].sum()
+        dice = 2 * both / either if either else 1.0
+        assert score_image(true, predicted, index)["dice"] == pytest.approx(dice)
 
 
 # --- many images

@@ -53,9 +53,9 @@ def test_every_key_has_a_row():
     [
         ("train.epochs", "whole number from 1", "`100`"),
         ("train.output", "path", "`runs/cervseg`"),
-        ("train.schedule", "`flat`, `plateau`, `cosine`", "`plateau`"),
+        ("train.schedule", "`flat`, `plateau`, `cosine`, `polynomial`, `step`", "`plateau`"),
         ("model.base_kernels", "[whole number, whole number]", "`[3, 3]`"),
-        ("model.architecture", "`unet`", "`unet`"),
+        ("model.size", "`b0`, `b1`, `b2`", "`b0`"),
         ("data.scale", "number above 0 to 8", "`1.0`"),
         ("data.source.images", "path", "required"),
         ("data.classes", "mapping of names to text", "`{cell: '#00ff00'}`"),

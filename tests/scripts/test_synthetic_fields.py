@@ -6,7 +6,12 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "synthetic_fields.py"))
+from cervseg.config.loader import load_config
+from cervseg.images.masks import read_mask
+
+REPOSITORY = Path(__file__).parents[2]
+CONFIGS = REPOSITORY / "configs"
+SCRIPT = runpy.run_path(str(REPOSITORY / "scripts" / "synthetic_fields.py"))
 
 
 def draw(seed, **size):
@@ -38,6 +43,42 @@ def test_a_full_field_shows_cells_of_the_promised_size_on_pale_ground():
     assert count >= 3
     assert np.pi * 35**2 < np.median(areas) < np.pi * 75**2
     assert np.median(pixels[mask == 0]) > 170 > np.median(pixels[mask == 1])
+
+
+def test_nuclei_are_told_from_their_cells_and_nothing_else_is_changed():
+    pixels, mask = draw([0, 1])
+    same, classes = draw([0, 1], nuclei=True)
+
+    np.testing.assert_array_equal(same, pixels)
+    np.testing.assert_array_equal(classes > 0, mask == 1)
+    assert set(np.unique(classes)) == {0, 1, 2}
+
+
+def test_every_whole_cell_has_one_dark_nucleus_of_the_promised_size():
+    pixels, mask = draw([0, 1], nuclei=True)
+
+    labels, count = ndimage.label(mask)
+    assert np.median(pixels[mask == 2]) < np.median(pixels[mask == 1]) - 40
+    for cell in range(1, count + 1):
+        within = labels == cell
+        if within[[0, -1]].any() or within[:, [0, -1]].any() or within.sum() > np.pi * 75**2:
+            continue  # cut by the edge, or several that touch
+        assert ndimage.label(within & (mask == 2))[1] == 1
+        assert 0.07 < np.mean(mask[within] == 2) < 0.35
+
+
+def test_masks_with_nuclei_hold_indices_and_the_colours_of_the_shipped_config(tmp_path):
+    SCRIPT["write_fields"](tmp_path, count=1, seed=0, nuclei=True)
+
+    classes = load_config(CONFIGS / "demo_multiclass.yaml").config.data.class_table()
+    path = tmp_path / "masks" / "field_001.png"
+    with Image.open(path) as mask:
+        assert (mask.mode, mask.size) == ("P", (1024, 768))
+    indices, changed = read_mask(path, classes, "index")
+    np.testing.assert_array_equal(indices, draw([0, 1], nuclei=True)[1])
+    np.testing.assert_array_equal(read_mask(path, classes, "colour").mask, indices)
+    assert classes == SCRIPT["CLASSES"]
+    assert changed == 0
 
 
 def test_a_written_field_depends_on_the_seed_and_its_number_alone(tmp_path):

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image as Pillow
 
 from cervseg.classes import Classes
+from cervseg.config import Config
 from cervseg.config.data import DataConfig
-from cervseg.config.model import UNetConfig
 from cervseg.config.training import TrainConfig
 from cervseg.contract import Preprocessing
 from cervseg.data.manifest import SourceRow, TileRow, describe, open_dataset, write_dataset
@@ -67,13 +67,15 @@ def make_setup(started, dataset):
     """Makes what a training in a folder is made of."""
     from cervseg.training.trainer import Setup
 
-    def make(folder, *, data=None, workers=1, **train):
+    def make(folder, *, data=None, workers=1, model=None, precision="float32", **train):
+        config = Config.model_validate({"model": model or MODEL})
         return Setup(
             run=Run(folder),
             dataset=data or dataset,
-            model=UNetConfig.model_validate(MODEL),
+            model=config.model,
             train=TrainConfig.model_validate({**TRAIN, **train}),
             preprocessing=Preprocessing(),
+            precision=precision,
             seed=5,
             workers=workers,
         )

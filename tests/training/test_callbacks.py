@@ -38,7 +38,7 @@ def train(tmp_path, monkeypatch, model):
         if state is None:
             model.optimizer.learning_rate = 0.1
         config = TrainConfig.model_validate({"epochs": 50, "schedule": "flat", **config})
-        keeper = EpochKeeper(run, config, state or State())
+        keeper = EpochKeeper(run, config, state or State(), network=model)
         keeper.set_model(model)
         model.stop_training = False
         rates = []
@@ -76,7 +76,7 @@ def test_the_best_weights_are_kept_and_not_the_last(train, tmp_path, model):
 
 def test_without_validation_the_training_loss_decides(tmp_path, monkeypatch, model):
     monkeypatch.setattr("cervseg.training.callbacks.plot_curves", lambda *args: None)
-    keeper = EpochKeeper(Run(tmp_path), TrainConfig(), State())
+    keeper = EpochKeeper(Run(tmp_path), TrainConfig(), State(), network=model)
     keeper.set_model(model)
 
     for epoch, loss in enumerate([3.0, 1.0, 2.0]):
@@ -155,7 +155,7 @@ def test_a_loss_that_is_no_number_ends_the_training_in_words(train):
 def test_the_preview_is_drawn_for_the_epoch_that_ended(tmp_path, monkeypatch, model):
     monkeypatch.setattr("cervseg.training.callbacks.plot_curves", lambda *args: None)
     drawn = []
-    keeper = EpochKeeper(Run(tmp_path), TrainConfig(), State(), preview=drawn.append)
+    keeper = EpochKeeper(Run(tmp_path), TrainConfig(), State(), network=model, preview=drawn.append)
     keeper.set_model(model)
 
     for epoch in (0, 1):

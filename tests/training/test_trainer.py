@@ -74,7 +74,7 @@ def test_a_tile_off_the_stride_is_refused_with_one_that_would_do(
         fit(make_setup(tmp_path, data=data))
 
     assert str(caught.value) == "'data.tile_size' 35 is no multiple of the network's stride 2"
-    assert caught.value.hint == "36 would do, or fewer 'model.num_layers'"
+    assert caught.value.hint == "34 or 36 would do, or a network of fewer levels"
 
 
 def test_an_exclusive_loss_for_independent_classes_is_refused(draft, make_setup, tmp_path):
@@ -142,8 +142,8 @@ def test_sharpening_widens_the_receptive_field_by_a_pixel(make_setup, tmp_path):
 def test_a_step_far_over_the_memory_is_refused_with_the_batch_that_fits(
     *, fit, make_setup, tmp_path, monkeypatch
 ):
+    from cervseg.models.costs import training_bytes
     from cervseg.models.folder import build_network
-    from cervseg.models.inspection import training_bytes
     from cervseg.training.trainer import draft_contract
 
     setup = make_setup(tmp_path, batch_size=64)
@@ -176,7 +176,7 @@ def test_without_validation_the_training_loss_decides_and_that_is_told(
     data = replace(dataset, tiles=tuple(dataset.tiles_of("train")))
     caplog.set_level(logging.WARNING, "cervseg")
 
-    _, _, state = fit(make_setup(tmp_path, data=data, epochs=1))
+    _, state = fit(make_setup(tmp_path, data=data, epochs=1))
 
     told = [record.message for record in caplog.records if record.name == "cervseg"]
     assert told == ["no validation tiles: stopping and best weights follow the training loss"]

@@ -1,0 +1,171 @@
+"""`cervseg inspect`: what a network looks like and costs, or which names there are."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from cervseg import runtime
+from cervseg.arrays import Tensor
+from cervseg.config import Config
+from cervseg.config.keys import kinds_of, section_models
+from cervseg.config.loader import as_config
+from cervseg.config.losses import LossName
+from cervseg.config.model import ModelConfig, network_options, output_activation
+from cervseg.config.training import MetricName
+from cervseg.contract import Contract, find_model
+from cervseg.files import claim, write_text
+from cervseg.reports import JSON, Report, Table
+
+if TYPE_CHECKING:
+    from cervseg.models.costs import LayerCost
+
+SUMMARY, PICTURE = "summary.txt", "model.png"
+
+
+def list_names() -> Report:
+    """What `model.architecture`, `train.loss` and `train.metrics` may be, and built-in models."""
+    sections = section_models(ModelConfig)
+    networks = {kinds_of(section)[0]: str(section.__doc__) for section in sections}
+    losses, metrics = get_args(LossName), get_args(MetricName)
+    result: dict[str, JSON] = {
+        "networks": networks,
+        "losses": list(losses),
+        "metrics": list(metrics),
+        "models": [],
+    }
+    tables = (
+        Table("networks", ("name", "what"), tuple(networks.items())),
+        Table("losses", ("name",), tuple((name,) for name in losses)),
+        Table("metrics", ("name",), tuple((name,) for name in metrics)),
+        Table("built-in models", ("name",), ()),
+    )
+    return Report("inspect", results=(result,), tables=tables)
+
+
+def inspect_network(
+    config: Config | Path | str | None = None,
+    *,
+    model: Path | str | None = None,
+    output: Path | str | None = None,
+    overwrite: bool = False,
+) -> Report:
+    """Count layers, parameters, multiply-adds and memory of the network of a config or model.
+
+    Args:
+        config: Of an experiment; its batch sizes count for a model, too.
+        model: A run or model folder instead of the config's network.
+        output: Folder for `summary.txt` and `model.png`, the picture that Keras draws.
+        overwrite: Move an occupied output aside.
+
+    Raises:
+        ConfigError: The config's tiles do not fit the network.
+        ModelError: There is no such model, or it is broken.
+        OutputError: The output folder is occupied.
+    """
+    config = as_config(config)
+    folder = None if model is None else find_model(Path(model))
+    contract = Contract.load(folder) if folder else _draft(config)
+    runtime.start(device="cpu")
+    from cervseg.models.folder import build_network
+    from cervseg.models.inspection import geometry, refuse_misfit
+
+    network = build_network(contract, where=str(folder or "the config"))
+    align, radius = geometry(network)
+    refuse_misfit(contract.tile_size, align)
+    contract = replace(contract, align=align, receptive_field=radius)
+    report = _describe(config, contract, network)
+    if output is None:
+        return report
+    with claim(Path(output), overwrite=overwrite):
+        paths, notices = _write(Path(output), report, network)
+    return replace(report, output=Path(output), paths=paths, notices=notices)
+
+
+def _draft(config: Config) -> Contract:
+    classes = config.data.class_table()
+    activation = output_activation(config.model, len(classes))
+    return Contract(
+        architecture=config.model.architecture,
+        options=network_options(config.model),
+        classes=classes,
+        activation=activation,
+        tile_size=config.data.tile_size,
+        input_channels=config.model.input_channels,
+        channels=len(classes) + (activation == "softmax"),
+    )
+
+
+def _describe(config: Config, contract: Contract, network: Tensor) -> Report:
+    from cervseg.models.costs import inference_bytes, layer_costs, training_bytes
+
+    side = contract.tile_size
+    costs = layer_costs(network, side, side)
+    batches = config.train.batch_size, config.tiled_infer.batch_size
+    needs = training_bytes(network, batches[0], side), inference_bytes(network, batches[1], side)
+    work, parameters = sum(cost.multiply_adds for cost in costs), network.count_params()
+    field = contract.receptive_field
+    result: dict[str, JSON] = {
+        "architecture": contract.architecture,
+        "options": contract.options,
+        "tile_size": side,
+        "input_channels": contract.input_channels,
+        "channels": contract.channels,
+        "side_outputs": len(network.outputs) - 1,
+        "activation": contract.activation,
+        "parameters": parameters,
+        "trainable_parameters": _trainable(network),
+        "multiply_adds": work,
+        "multiply_adds_per_pixel": work / side**2,
+        "align": contract.align,
+        "receptive_field": field,
+        "training_bytes": needs[0],
+        "inference_bytes": needs[1],
+        "layers": [cost._asdict() for cost in costs],
+    }
+    seen = "the whole tile" if field is None else f"{field} pixels to each side"
+    totals = (
+        ("architecture", contract.architecture),
+        ("tile", f"{side} x {side} x {contract.input_channels}"),
+        ("output", f"{contract.channels} channels, {contract.activation}"),
+        ("side outputs", str(len(network.outputs) - 1)),
+        ("parameters", f"{parameters:,}"),
+        ("of them trained", f"{_trainable(network):,}"),
+        ("multiply-adds of a tile", f"{work:,}"),
+        ("multiply-adds of a pixel", f"{work / side**2:,.0f}"),
+        ("total stride (align)", str(contract.align)),
+        ("receptive field", seen),
+        (f"memory to train, batch {batches[0]}", f"{needs[0] / 1e9:.2f} GB"),
+        (f"memory to infer, batch {batches[1]}", f"{needs[1] / 1e9:.2f} GB"),
+    )
+    return Report("inspect", results=(result,), tables=(_layer_table(costs), Table(
+        "network", ("what", "value"), totals)))  # fmt: skip
+
+
+def _trainable(network: Tensor) -> int:
+    return sum(math.prod(v.shape) for v in network.trainable_variables)
+
+
+def _layer_table(costs: Sequence["LayerCost"]) -> Table:
+    rows = tuple(
+        (cost.name, cost.kind, " x ".join(map(str, cost.shape)), f"{cost.parameters:,}",
+         f"{cost.multiply_adds:,}")
+        for cost in costs
+    )  # fmt: skip
+    return Table("layers", ("layer", "kind", "output", "parameters", "multiply-adds"), rows)
+
+
+def _write(
+    folder: Path, report: Report, network: Tensor
+) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    from cervseg.models.inspection import draw
+
+    summary, picture = folder / SUMMARY, folder / PICTURE
+    write_text(
+        summary, "\n\n".join(f"{table.title}\n\n{table.text()}" for table in report.tables) + "\n"
+    )
+    if not draw(network, picture):
+        missing = f"no {PICTURE}: it needs Graphviz (its `dot`) and pip install 'cervseg[plot]'"
+        return (summary,), (missing,)
+    return (summary, picture), ()

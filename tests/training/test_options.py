@@ -1,0 +1,136 @@
+"""Averages, half precision, side outputs, TensorBoard: what a training may do beside learning."""
+
+import csv
+
+import h5py
+import numpy as np
+import pytest
+
+from cervseg.errors import ConfigError
+
+pytestmark = pytest.mark.usefixtures("started")
+
+NESTED = {
+    "architecture": "unetplusplus", "base_filters": 2, "num_layers": 3, "deep_supervision": True,
+}  # fmt: skip
+
+
+@pytest.fixture
+def fit():
+    from cervseg.training.trainer import fit
+
+    return fit
+
+
+def weights(path):
+    with h5py.File(path) as file:
+        found = {}
+        file.visititems(
+            lambda name, item: (
+                found.update({name: np.asarray(item)}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return found
+
+
+def rows(setup):
+    with setup.run.history_table.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_best_weights_are_the_average_and_the_state_is_not(fit, make_setup, tmp_path):
+    """With a momentum near 1 the average stays near the beginning."""
+    raw = make_setup(tmp_path / "raw", epochs=1, learning_rate=0.1, schedule="flat")
+    averaged = make_setup(tmp_path / "ema", epochs=1, learning_rate=0.1, schedule="flat", ema=0.999)
+
+    fit(raw)
+    fit(averaged)
+
+    first, second = (np.load(setup.run.state) for setup in (raw, averaged))
+    np.testing.assert_allclose(first["v00000"], second["v00000"], atol=1e-6)
+    best, mean = weights(raw.run.best), weights(averaged.run.best)
+    assert np.abs(best["down0_conv1/kernel"] - mean["down0_conv1/kernel"]).max() > 0.01
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_leaves_a_model_of_float32(*, fit, make_setup, dataset, tmp_path, precision):
+    import keras
+
+    from cervseg.models.folder import load_model
+    from cervseg.training.finishing import finish
+
+    setup = make_setup(tmp_path, epochs=2, precision=precision)
+    contract, state = fit(setup)
+    contract = finish(setup.run, contract, dataset=dataset)
+
+    assert keras.config.dtype_policy().name == "float32", "the next network is built as ever"
+    model = load_model(setup.run.model, contract)
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert state.rows[1]["loss"] < state.rows[0]["loss"] * 1.5
+    assert {array.dtype for array in weights(setup.run.best).values()} == {np.dtype("float32")}
+
+
+def test_side_outputs_are_trained_and_leave_nothing_behind(*, fit, make_setup, dataset, tmp_path):
+    from cervseg.models.folder import load_model
+    from cervseg.training.finishing import finish
+
+    setup = make_setup(tmp_path, model=NESTED, epochs=2)
+    contract, _ = fit(setup)
+    contract = finish(setup.run, contract, dataset=dataset)
+
+    assert set(rows(setup)[0]) == {
+        "epoch", "dice", "loss", "val_dice", "val_loss", "learning_rate",
+    }  # fmt: skip
+    assert not [name for name in weights(setup.run.best) if name.startswith("side")]
+    assert len(load_model(setup.run.model, contract).outputs) == 1
+
+
+def test_the_loss_of_side_outputs_is_weighed(fit, make_setup, tmp_path):
+    """Before the first step each of two outputs has a loss near one another."""
+    losses = []
+    for weight in (0.0, 1.0):
+        setup = make_setup(
+            tmp_path / str(weight), model=NESTED, epochs=1, learning_rate=1e-8, side_weight=weight
+        )
+        fit(setup)
+        losses.append(float(rows(setup)[0]["loss"]))
+
+    assert 1.5 < losses[1] / losses[0] < 3
+
+
+def test_tensorboard_gets_every_column_of_the_history(fit, make_setup, tmp_path):
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator",
+        reason="tensorboard is not installed",
+    )
+    from tensorboard.util.tensor_util import make_ndarray
+
+    setup = make_setup(tmp_path, epochs=2, tensorboard=True)
+
+    fit(setup)
+
+    found = {}
+    for side in ("train", "validation"):
+        events = accumulator.EventAccumulator(
+            str(setup.run.tensorboard / side), size_guidance={"tensors": 0}
+        )
+        events.Reload()
+        for tag in events.Tags()["tensors"]:
+            values = [float(make_ndarray(e.tensor_proto)) for e in events.Tensors(tag)]
+            found[f"{side}/{tag}"] = values
+    history = rows(setup)
+    for tag, column in (
+        ("train/epoch_loss", "loss"), ("validation/epoch_loss", "val_loss"),
+        ("train/epoch_dice", "dice"), ("train/epoch_learning_rate", "learning_rate"),
+    ):  # fmt: skip
+        np.testing.assert_allclose(found[tag], [float(row[column]) for row in history], rtol=1e-5)
+
+
+def test_tensorboard_that_is_not_installed_is_one_line(*, fit, make_setup, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    with pytest.raises(ConfigError) as caught:
+        fit(make_setup(tmp_path, tensorboard=True))
+
+    assert str(caught.value) == "'train.tensorboard' needs the package tensorboard"
+    assert caught.value.hint == "pip install 'cervseg[tensorboard]'"
