@@ -1,10 +1,10 @@
 """Score the best single-threshold mask of a dataset: what colour alone can do.
 
-    python scripts/threshold_baseline.py DATASET_DIR [--json]
+    python scripts/threshold_baseline.py DATASET_DIR [--split valid] [--json]
 
 The rule (a channel of RGB, HSV, Lab or grey, a direction, a value) is the one with the best mean
-Dice on the photographs of the train split; its mean Dice on the test split is printed. A network
-that does not beat it has learnt nothing but colour.
+Dice on the photographs of the train split; its mean Dice on the test split, or on that of
+validation, is printed. A network that does not beat it has learnt nothing but colour.
 """
 
 import argparse
@@ -138,19 +138,23 @@ def main() -> int:
     """Fit on the train split, score on the test split; the exit code."""
     parser = argparse.ArgumentParser(description="Score the best single-threshold mask.")
     parser.add_argument("dataset", type=Path, metavar="DATASET_DIR", help="made by dataset-tile")
+    parser.add_argument(
+        "--split", choices=("valid", "test"), default="test", help="which fields are scored"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a line")
     arguments = parser.parse_args()
     try:
         dataset = open_dataset(arguments.dataset)
         rule = best_threshold(read_fields(dataset, "train"))
-        score = mean_dice(rule, read_fields(dataset, "test"))
+        score = mean_dice(rule, read_fields(dataset, arguments.split))
     except CervsegError as exc:
         print(f"error: {exc}" + (f"\nhint: {exc.hint}" if exc.hint else ""), file=sys.stderr)
         return exc.exit_code
     direction = "above" if rule.above else "at most"
     document = {"dice": score, "train_dice": rule.dice, "channel": rule.channel}
     document |= {"direction": direction, "threshold": rule.value}
-    line = f"best single threshold ({rule}): mean test Dice {score:.3f}, train {rule.dice:.3f}"
+    scores = f"mean {arguments.split} Dice {score:.3f}, train {rule.dice:.3f}"
+    line = f"best single threshold ({rule}): {scores}"
     print(json.dumps(document) if arguments.json else line)
     return 0
 
