@@ -144,6 +144,8 @@ def encode(
         inputs = [made[id(x)] for x in _as_list(operation.input)]
         kind, config = _kind(operation)
         config |= {"name": f"encoder_{label}", "trainable": operation.name in trained}
+        if "momentum" in config:
+            config["momentum"] = 0.9  # as in all our networks: Keras's 0.99 lags behind
         if "seed" in config:
             config["rate"] *= config["trainable"]
             config["seed"] = None if dropout_seed is None else dropout_seed + i
