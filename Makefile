@@ -1,8 +1,9 @@
 # Each target first makes .venv, if it is missing, and installs the package into it.
 #
-#   make demo                                         the main job on drawn fields, in minutes
-#   make test                                         the tests, in minutes
-#   make tile train evaluate CONFIG=cells.yaml        your own job; ARGS=--overwrite adds a flag
+#   make demo                                             the main job on drawn fields, in minutes
+#   make demo ARGS=--config=configs/demo_multiclass.yaml  the same with two classes
+#   make test                                             the tests, in minutes
+#   make tile train evaluate CONFIG=cells.yaml            your own job; ARGS=--overwrite adds a flag
 
 CONFIG ?= configs/metaplastic.yaml
 ARGS ?=
@@ -41,11 +42,15 @@ demo: $(READY)  ## draw fields, tile, train, evaluate, infer: configs/demo.yaml
 test: $(READY)  ## the tests but the slow ones
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
+# The contract of the networks, and the losses, once more on JAX.
 # Coverage starts in every process, also in those that the tests start.
 test-all: $(READY)  ## all tests, and at least 90 % line coverage of cervseg/
 	$(BIN)/python -m coverage erase
 	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage \
 		$(BIN)/python -m pytest $(ARGS)
+	KERAS_BACKEND=jax COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml \
+		COVERAGE_FILE=$(CURDIR)/.coverage \
+		$(BIN)/python -m pytest tests/models/test_contract_of_networks.py tests/losses $(ARGS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --fail-under=90
 

@@ -3,7 +3,8 @@
     python scripts/demo.py [--config configs/demo.yaml] [--fields 24] [--set KEY=VALUE]...
 
 Every step is a command as one would type it, shown before it runs. A second run starts anew; what
-the first one wrote is kept beside it under another name.
+the first one wrote is kept beside it under another name. Where the config names two classes, they
+are cytoplasm and nucleus; where it names images for `infer`, that runs too.
 """
 
 import argparse
@@ -31,14 +32,26 @@ CONFIG = SCRIPTS.parent / "configs" / "demo.yaml"
 
 @dataclass(frozen=True)
 class Score:
-    """Mean Dice over the held-out fields, with its 95 % interval, beside what costs nothing."""
+    """Mean Dice of a class over the held-out fields, with its 95 % interval."""
 
+    name: str
     dice: float
     low: float
     high: float
     fields: int
     all_background: float
-    threshold: float
+
+    @property
+    def interval(self) -> str:
+        """In words."""
+        return f"95 % interval {self.low:.3f} to {self.high:.3f}"
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Mean Dice of the best single threshold, and which it is."""
+
+    dice: float
     rule: str
 
 
@@ -63,21 +76,21 @@ def script(name: str, *words: str) -> str:
     return run(shlex.join(["python", f"scripts/{name}", *words]), str(SCRIPTS / name), *words)
 
 
-def read_score(config: Config) -> Score:
-    """Read what `evaluate` wrote and fit the best single threshold to the same split."""
+def read_scores(config: Config) -> list[Score]:
+    """Read what `evaluate` wrote, class by class."""
     folder = Run(config.train.output).evaluation("test")
-    rule = json.loads(script("threshold_baseline.py", str(config.data.output), "--json"))
     document = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-    dice = document["classes"][0]["scores"]["dice"]
-    return Score(
-        dice=dice["mean"],
-        low=dice["low"],
-        high=dice["high"],
-        fields=dice["images"],
-        all_background=dice["baseline"],
-        threshold=rule["dice"],
-        rule=f"{rule['channel']} {rule['direction']} {rule['threshold']}",
-    )
+    rows = [(record["class"], record["scores"]["dice"]) for record in document["classes"]]
+    return [
+        Score(name, dice["mean"], dice["low"], dice["high"], dice["images"], dice["baseline"])
+        for name, dice in rows
+    ]
+
+
+def fit_threshold(config: Config) -> Threshold:
+    """Fit the best single threshold to the split that the model was trained on."""
+    rule = json.loads(script("threshold_baseline.py", str(config.data.output), "--json"))
+    return Threshold(rule["dice"], f"{rule['channel']} {rule['direction']} {rule['threshold']}")
 
 
 def held_out_overlays(config: Config) -> list[Path]:
@@ -88,22 +101,47 @@ def held_out_overlays(config: Config) -> list[Path]:
     return [*sorted(scored.glob("*.jpg")), *(output.overlay(name) for name in names)]
 
 
-def summary(score: Score, overlays: Sequence[Path], *, seconds: float, steps: str) -> str:
+def one_class(score: Score, threshold: Threshold) -> tuple[str, ...]:
+    """The model beside what costs nothing."""
+    return (
+        f"  this model             {score.dice:.3f}  ({score.interval})",
+        f"  best single threshold  {threshold.dice:.3f}  ({threshold.rule})",
+        f"  all background         {score.all_background:.3f}",
+    )
+
+
+def several_classes(scores: Sequence[Score]) -> tuple[str, ...]:
+    """The model, class by class; no single threshold tells several apart."""
+    width = max(len(score.name) for score in scores)
+    return tuple(
+        f"  {score.name:<{width}}  {score.dice:.3f}  ({score.interval}; "
+        f"all background {score.all_background:.3f})"
+        for score in scores
+    )
+
+
+def summary(
+    fields: int, lines: Sequence[str], overlays: Sequence[Path], *, seconds: float, steps: str
+) -> str:
     """The last lines of the demo."""
     # Linux tells kilobytes; of all commands the hungriest counts.
     gigabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
     return "\n".join(
         (
-            f"Dice on {score.fields} held-out fields, tiles stitched at full size",
-            f"  this model             {score.dice:.3f}  "
-            f"(95 % interval {score.low:.3f} to {score.high:.3f})",
-            f"  best single threshold  {score.threshold:.3f}  ({score.rule})",
-            f"  all background         {score.all_background:.3f}",
+            f"Dice on {fields} held-out fields, tiles stitched at full size",
+            *lines,
             f"{seconds:.0f} seconds ({steps}), at most {gigabytes:.1f} GB of memory",
             "overlays",
             *(f"  {path}" for path in overlays),
         )
     )
+
+
+def draw_fields(config: Config, count: int) -> None:
+    """Draw the fields with the classes that the config names."""
+    nuclei = ["--nuclei"] if len(config.data.classes) > 1 else []
+    folder = str(config.data.source[0].images.parent)
+    script("synthetic_fields.py", folder, "--fields", str(count), *nuclei)
 
 
 def demo(config_path: str, *, fields: int, overrides: Sequence[str]) -> str:
@@ -116,16 +154,20 @@ def demo(config_path: str, *, fields: int, overrides: Sequence[str]) -> str:
     config = load_config(config_path, overrides).config
     options = [word for text in overrides for word in ("--set", text)]
     clock = [time.monotonic()]
-    script("synthetic_fields.py", str(config.data.source[0].images.parent), "--fields", str(fields))
-    for command in ("dataset-tile", "train", "evaluate", "tiled-infer"):
-        cervseg(command, config_path, "--overwrite", *options)
+    draw_fields(config, fields)
+    inference = ["infer"] if config.infer.images else []
+    for group in (["dataset-tile"], ["train"], ["evaluate"], [*inference, "tiled-infer"]):
+        for command in group:
+            cervseg(command, config_path, "--overwrite", *options)
         clock.append(time.monotonic())
-    score = read_score(config)
+    scores = read_scores(config)
+    several = len(scores) > 1
+    lines = several_classes(scores) if several else one_class(scores[0], fit_threshold(config))
     names = ("drawing and tiling", "training", "scoring", "inference")
     spans = [after - before for before, after in pairwise(clock)]
     steps = ", ".join(f"{name} {span:.0f}" for name, span in zip(names, spans, strict=True))
-    overlays = held_out_overlays(config)
-    return summary(score, overlays, seconds=time.monotonic() - clock[0], steps=steps)
+    seconds = time.monotonic() - clock[0]
+    return summary(scores[0].fields, lines, held_out_overlays(config), seconds=seconds, steps=steps)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

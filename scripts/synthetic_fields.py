@@ -1,6 +1,6 @@
 """Draw Pap-smear-like fields with masks, for the demo and the tests.
 
-    python scripts/synthetic_fields.py OUT --fields 24 --seed 0
+    python scripts/synthetic_fields.py OUT [--fields 24] [--seed 0] [--nuclei]
 
 Annotated are *metaplastic* cells: compact, grainy cytoplasm around a large dark nucleus. Big
 angular cells with a dot of a nucleus or none, scraps of cytoplasm, bare nuclei, neutrophils,
@@ -26,11 +26,15 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 
 from cervseg.arrays import RGB, Mask
+from cervseg.classes import Classes
+from cervseg.images.masks import write_mask
 
 Floats: TypeAlias = NDArray[np.float32]
 Window: TypeAlias = tuple[slice, slice]
 
 HEIGHT, WIDTH = 768, 1024
+CLASSES = Classes.of({"cytoplasm": "#00c853", "nucleus": "#ff6d00"})
+CYTOPLASM, NUCLEUS = 1, 2
 ANGLES = np.linspace(0, 2 * np.pi, 720, endpoint=False)
 """Directions in which an outline stores its radius."""
 
@@ -63,7 +67,7 @@ class Scene:
         rng: Source of every draw.
         stain: Its colours.
         absorbance: Shape (height, width, 3), from 0 on.
-        mask: Shape (height, width), 1 where an annotated cell lies.
+        mask: Shape (height, width): in an annotated cell 1 for cytoplasm, 2 for nucleus.
     """
 
     rng: np.random.Generator
@@ -165,7 +169,9 @@ def crease(scene: Scene, spot: Spot, window: Window, *, width: float, length: fl
     return ridge(distance, width) * ridge(along, length)
 
 
-def draw_nucleus(scene: Scene, spot: Spot, *, density: float = 1.0, wobble: float = 0.1) -> None:
+def draw_nucleus(
+    scene: Scene, spot: Spot, *, density: float = 1.0, wobble: float = 0.1, annotated: bool = False
+) -> None:
     """Draw a nucleus: grainy chromatin, a dark membrane, a pale seam around it."""
     window = scene.window(spot, 1.3 * spot.radius + 6)
     depth = inside(smooth_outline(scene.rng, spot.radius, wobble=wobble), spot, window)
@@ -174,6 +180,9 @@ def draw_nucleus(scene: Scene, spot: Spot, *, density: float = 1.0, wobble: floa
     colour = scene.stain.nucleus
     scene.lay(window, 0.25 * ridge(depth, 2.5, at=-4), shade=0, colour=colour, hides=1)
     scene.lay(window, edge(depth), shade=shade, colour=colour, hides=0.7)
+    if annotated:  # within the cells alone, so that both classes together are the cells
+        part = scene.mask[window]
+        part[(depth > 0) & (part == CYTOPLASM)] = NUCLEUS
 
 
 def draw_metaplastic(scene: Scene, spot: Spot) -> None:
@@ -185,9 +194,10 @@ def draw_metaplastic(scene: Scene, spot: Spot) -> None:
     colour = scene.cytoplasm()
     scene.lay(window, 0.5 * ridge(depth, 3, at=-4), shade=0, colour=colour, hides=1)
     scene.lay(window, edge(depth), shade=shade, colour=colour, hides=0.85)
-    scene.mask[window][depth > 0] = 1
+    scene.mask[window][depth > 0] = CYTOPLASM
     y, x = rng.uniform(-0.14, 0.14, 2) * spot.radius
-    draw_nucleus(scene, Spot(spot.y + y, spot.x + x, spot.radius * rng.uniform(0.38, 0.5)))
+    nucleus = Spot(spot.y + y, spot.x + x, spot.radius * rng.uniform(0.38, 0.5))
+    draw_nucleus(scene, nucleus, annotated=True)
 
 
 def draw_superficial(scene: Scene, spot: Spot) -> None:
@@ -328,7 +338,7 @@ def photograph(scene: Scene) -> RGB:
 
 
 def draw_field(
-    rng: np.random.Generator, *, height: int = HEIGHT, width: int = WIDTH
+    rng: np.random.Generator, *, height: int = HEIGHT, width: int = WIDTH, nuclei: bool = False
 ) -> tuple[RGB, Mask]:
     """Draw a field.
 
@@ -336,30 +346,36 @@ def draw_field(
         rng: Source of every draw; the same state gives the same pixels.
         height: Rows, pixels. Objects keep their size; their number follows the area.
         width: Columns, pixels.
+        nuclei: Tell them from the rest of their cells in the mask; the photograph is the same.
 
     Returns:
-        The photograph, shape (height, width, 3), and its mask: 1 where an annotated cell lies.
+        The photograph, shape (height, width, 3), and its mask: 1 where an annotated cell lies, or
+        with `nuclei` 1 for its cytoplasm and 2 for its nucleus.
     """
     crowd = rng.random()  # of 100 fields 4 have no annotated cell and 6 have one
     fewest, most = (0, 0) if crowd < 0.04 else (1, 1) if crowd < 0.1 else (3, 9)
     absorbance = np.zeros((height, width, 3), np.float32)
     scene = Scene(rng, draw_stain(rng), absorbance, np.zeros((height, width), np.uint8))
     draw_objects(scene, place_cells(scene, number(scene, fewest, most)))
-    return photograph(scene), scene.mask
+    return photograph(scene), scene.mask if nuclei else np.minimum(scene.mask, 1)
 
 
-def write_fields(output: Path, *, count: int, seed: int) -> None:
-    """Write `images/field_001.jpg`, `masks/field_001.png` and so on; masks hold 0 and 255.
+def write_fields(output: Path, *, count: int, seed: int, nuclei: bool = False) -> None:
+    """Write `images/field_001.jpg`, `masks/field_001.png` and so on.
 
-    A field depends on the seed and its own number alone.
+    A field depends on the seed and its own number alone. Masks hold 0 and 255, with `nuclei` class
+    indices and a palette.
     """
     images, masks = output / "images", output / "masks"
     images.mkdir(parents=True, exist_ok=True)
     masks.mkdir(parents=True, exist_ok=True)
     for i in range(1, count + 1):
-        pixels, mask = draw_field(np.random.default_rng([seed, i]))
+        pixels, mask = draw_field(np.random.default_rng([seed, i]), nuclei=nuclei)
         Image.fromarray(pixels).save(images / f"field_{i:03d}.jpg", quality=88)
-        Image.fromarray(mask * np.uint8(255)).save(masks / f"field_{i:03d}.png")
+        if nuclei:
+            write_mask(masks / f"field_{i:03d}.png", mask, CLASSES.palette())
+        else:
+            Image.fromarray(mask * np.uint8(255)).save(masks / f"field_{i:03d}.png")
 
 
 def main() -> None:
@@ -368,8 +384,11 @@ def main() -> None:
     parser.add_argument("output", type=Path, metavar="OUT", help="folder for images/ and masks/")
     parser.add_argument("--fields", type=int, default=24, help="how many (default 24)")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same pixels (default 0)")
+    parser.add_argument("--nuclei", action="store_true", help="masks tell nuclei from cytoplasm")
     arguments = parser.parse_args()
-    write_fields(arguments.output, count=arguments.fields, seed=arguments.seed)
+    write_fields(
+        arguments.output, count=arguments.fields, seed=arguments.seed, nuclei=arguments.nuclei
+    )
 
 
 if __name__ == "__main__":

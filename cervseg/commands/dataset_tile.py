@@ -28,6 +28,7 @@ from cervseg.files import (
     set_aside,
 )
 from cervseg.images.image import whole
+from cervseg.images.legend import add_legend
 from cervseg.images.masks import Reading
 from cervseg.images.overlays import write_picture
 from cervseg.images.sheets import contact_sheet, paint_mask
@@ -185,7 +186,8 @@ def _write_samples(
         )
         images.append(image.read(whole(image)))
         masks.append(paint_mask(mask, classes))
-    write_picture(folder / "samples.png", contact_sheet([images, masks], side=200))
+    sheet = contact_sheet([images, masks], side=200)
+    write_picture(folder / "samples.png", add_legend(sheet, classes))
 
 
 def _counts(cuts: Sequence[Cut]) -> dict[str, JSON]:

@@ -21,6 +21,7 @@ from cervseg.contract import Contract, find_model
 from cervseg.errors import DataError, Interrupted
 from cervseg.files import claim, refuse_occupied, write_json
 from cervseg.images.image import Image, whole
+from cervseg.images.legend import add_legend
 from cervseg.images.masks import read_mask
 from cervseg.images.overlays import draw_overlay, write_picture
 from cervseg.images.readers import open_image
@@ -174,7 +175,7 @@ def _run(
         write_summary(output.summary, done.rows)
         if done.pictures:
             sheet = contact_sheet(done.pictures, captions=("image", "mask"), side=320)
-            write_picture(output.overview, sheet)
+            write_picture(output.overview, add_legend(sheet, tools.classes))
     written = [output.mask(name) for name, _, _ in done.rows]
     return Report(
         command,

@@ -12,6 +12,7 @@ from cervseg.classes import Classes, parse_colour
 from cervseg.errors import ConfigError
 from cervseg.files import write_csv, writing
 from cervseg.images.image import Image, whole
+from cervseg.images.legend import add_legend
 from cervseg.images.masks import write_mask
 from cervseg.images.overlays import draw_overlay, write_picture
 from cervseg.inference.decision import ClassCount
@@ -85,7 +86,8 @@ def write_results(
     """Write all files of an image; the mask last, so that it vouches for the others."""
     if probabilities is not None:
         _write_probabilities(output.probabilities(name), probabilities)
-    write_picture(output.overlay(name), draw_overlay(image.read(whole(image)), mask, classes))
+    overlay = draw_overlay(image.read(whole(image)), mask, classes)
+    write_picture(output.overlay(name), add_legend(overlay, classes))
     write_mask(output.mask(name), mask, palette)
 
 

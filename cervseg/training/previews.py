@@ -12,6 +12,7 @@ from cervseg.data.labelled import Labelled, labelled_sources, read_labelled
 from cervseg.data.manifest import Dataset
 from cervseg.engines.keras import KerasPredictor
 from cervseg.images.image import Image, find_images, whole
+from cervseg.images.legend import add_legend
 from cervseg.images.overlays import draw_overlay, write_picture
 from cervseg.images.readers import open_image
 from cervseg.images.sheets import contact_sheet
@@ -72,7 +73,7 @@ class PreviewPainter:
         """Write the picture of an epoch."""
         rows = [self._row(shown) for shown in self.images]
         sheet = contact_sheet(rows, captions=("image", "truth", "whole", "tiled"), side=384)
-        write_picture(self.path(epoch), sheet)
+        write_picture(self.path(epoch), add_legend(sheet, self.contract.classes))
 
     def path(self, epoch: int) -> Path:
         """Where the picture of an epoch lies."""

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from cervseg.classes import Classes
 from cervseg.config.training import Previews
 from cervseg.contract import Contract
 from cervseg.errors import DataError
@@ -83,3 +84,29 @@ def test_a_picture_an_epoch_is_drawn_with_the_weights_of_the_moment(dataset, tmp
             picture = np.asarray(file)
         greens.append(int(((picture == [75, 139, 75]).all(axis=-1)).sum()))
     assert greens[0] == 0 < greens[1], "nothing is found at first, then everything"
+
+
+@pytest.mark.parametrize("names", [("cell",), ("cell", "nucleus")])
+def test_a_preview_of_several_classes_has_a_legend_below(dataset, tmp_path, names):
+    import keras
+
+    from cervseg.training.previews import PreviewPainter, Shown
+
+    classes = Classes(names, ((0, 255, 0), (255, 0, 0))[: len(names)])
+    channels = 1 if classes.is_binary else 3
+    inputs = keras.Input((None, None, 3))
+    model = keras.Model(inputs, keras.layers.Conv2D(channels, 1)(inputs))
+    contract = Contract(
+        architecture="unet", options={}, classes=classes, channels=channels, tile_size=32, margin=0,
+        activation="sigmoid" if classes.is_binary else "softmax",
+    )  # fmt: skip
+    shown = [Shown(Photo(np.full((40, 60, 3), 100, np.uint8)), None)]
+
+    PreviewPainter(Run(tmp_path), model, contract, images=shown)(1)
+
+    with Pillow.open(Run(tmp_path).preview(1)) as file:
+        below = np.asarray(file)[24 + 40 + 6 :]
+    if classes.is_binary:
+        assert not below.size
+    else:
+        assert all((below == colour).all(axis=-1).any() for colour in classes.colours)
