@@ -141,6 +141,13 @@ class MultiResUNetConfig(LevelsConfig):
     )
     alpha: float = Field(1.67, gt=0, le=8, description="width of a block over that of the U-Net")
 
+    @model_validator(mode="after")
+    def _check_width(self) -> Self:
+        least = 12 if self.normalization == "layer" else 6
+        if self.alpha * self.base_filters < least:
+            raise ValueError(f"`alpha` times `base_filters` is under {least}, too narrow to split")
+        return self
+
 
 class SharpUNetConfig(LevelsConfig):
     """The U-Net of Zunair 2021, whose skips are sharpened."""

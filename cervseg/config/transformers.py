@@ -76,7 +76,7 @@ class TransUNetConfig(NamedEncoderConfig):
     encoder: Literal["plain"] | EncoderName = Field(
         "plain", description="plain: two convolutions a level; or one of keras.applications"
     )
-    filter_num: Annotated[tuple[Filters, ...], Field(min_length=1, max_length=8)] = Field(
+    filter_num: Annotated[tuple[Filters, ...], Field(min_length=2, max_length=8)] = Field(
         (64, 128, 256, 512), description="of the levels, fine to coarse"
     )
     embed_dim: int = Field(768, ge=1, le=4096, description="channels of a token")
@@ -96,6 +96,8 @@ class TransUNetConfig(NamedEncoderConfig):
     def _check_together(self) -> Self:
         if self.embed_dim % self.num_heads:
             raise ValueError(f"`num_heads` {self.num_heads} does not divide `embed_dim`")
+        if self.encoder != "plain" and len(self.filter_num) > 5:
+            raise ValueError("`filter_num` has at most 5 numbers with an encoder")
         if self.encoder == "plain" and (self.freeze_encoder or self.encoder_weights != "none"):
             raise ValueError("`encoder` plain has no weights to load or to freeze")
         return self

@@ -170,6 +170,11 @@ class Attention(layers.Layer):
         asked = -(-height // self.reduction) * -(-width // self.reduction)
         return 2 * height * width * asked * int(self.input[0].shape[-1])
 
+    def hidden_values(self, height: int, width: int) -> int:
+        """Numbers that it holds inside for one image: scores, then their softmax."""
+        asked = -(-height // self.reduction) * -(-width // self.reduction)
+        return 2 * self.heads * height * width * asked
+
     def get_config(self) -> dict[str, Tensor]:
         """What rebuilds it."""
         return {**super().get_config(), "heads": self.heads, "reduction": self.reduction}

@@ -78,7 +78,9 @@ def training_bytes(model: Tensor, batch_size: int, size: int) -> int:
         batch_size: Tiles a step.
         size: Side of a tile, pixels.
     """
-    values = sum(map(math.prod, _shapes(model, size, size).values()))
+    shapes, steps = _shapes(model, size, size), _steps(model)
+    values = sum(map(math.prod, shapes.values()))
+    values += sum(_hidden_values(step, shapes) for step in steps)
     return FLOAT * (2 * values * batch_size + 4 * _weights(model))
 
 
@@ -95,7 +97,7 @@ def inference_bytes(model: Tensor, batch_size: int, size: int) -> int:
     alive = most = 0
     for i, step in enumerate(steps):
         alive += sum(math.prod(shapes[x]) for x in step.outputs)
-        most = max(most, alive)
+        most = max(most, alive + _hidden_values(step, shapes))
         over = {x for x in (*step.inputs, *step.outputs) if last_use[x] == i}
         alive -= sum(math.prod(shapes[x]) for x in over)
     return FLOAT * (most * batch_size + _weights(model))
@@ -122,6 +124,13 @@ def _shapes(model: Tensor, height: int, width: int) -> dict[int, tuple[int, ...]
                     shape[axis] = int(length / jump)
             shapes[id(x)] = tuple(shape)
     return shapes
+
+
+def _hidden_values(step: _Step, shapes: dict[int, tuple[int, ...]]) -> int:
+    """What a layer of ours holds inside: attention more than it gives."""
+    if not hasattr(step.layer, "hidden_values"):
+        return 0
+    return int(step.layer.hidden_values(*shapes[step.inputs[0]][:2]))
 
 
 def _weights(model: Tensor) -> int:

@@ -53,9 +53,9 @@ def build(
 
     Xie et al., 2021, https://arxiv.org/abs/2105.15203. Four stages at 1/4, 1/8, 1/16 and 1/32 of
     the image; attention sees the whole tile through keys reduced 8, 4, 2 and 1 times. Every
-    Mix-FFN is 4 times as wide as its stage, as in the authors' code and the paper's parameter
-    counts (its appendix says 8, 8, 4, 4). Biases that a softmax or a batch normalisation would
-    cancel are left out. The logits at 1/4 are enlarged bilinearly. Starts from random weights.
+    Mix-FFN is 4 times as wide as its stage, which gives the paper's parameter counts. Biases that
+    a softmax or a batch normalisation would cancel are left out. The logits at 1/4 are enlarged
+    bilinearly. Starts from random weights, theirs from a classifier's.
 
     Args:
         input_shape: Height, width (None: any multiple of 32), channels.

@@ -251,6 +251,11 @@ class WindowAttention(layers.Layer):
         padded = [length + sum(self._padding(length)) for length in (height, width)]
         return 2 * padded[0] * padded[1] * self.window**2 * int(self.input[0].shape[-1])
 
+    def hidden_values(self, height: int, width: int) -> int:
+        """Numbers that it holds inside for one image: scores, then their softmax."""
+        padded = [length + sum(self._padding(length)) for length in (height, width)]
+        return 2 * self.heads * padded[0] * padded[1] * self.window**2
+
     def get_config(self) -> dict[str, Tensor]:
         """What rebuilds it."""
         own = {"heads": self.heads, "window": self.window, "shift": self.shift}

@@ -127,3 +127,17 @@ def test_the_estimate_of_prediction_is_below_that_of_training():
         [inference_bytes(model, n, 32) < training_bytes(model, n, 32) for n in (1, 2, 7)],
         [True] * 3,
     )
+
+
+def test_attention_holds_a_score_for_each_pair_of_tokens_and_head():
+    from cervseg.models.segformer import build
+
+    model = build((None, None, 3), 1)
+    attention = next(x for x in model.layers if hasattr(x, "hidden_values"))
+    heads, reduction = attention.heads, attention.reduction
+
+    found = attention.hidden_values(8 * reduction, 4 * reduction)
+
+    assert found == 2 * heads * (8 * reduction * 4 * reduction) * (8 * 4)
+    grown = training_bytes(model, 1, 512) / training_bytes(model, 1, 256)
+    assert grown > 4, "pairs of tokens grow with the square of the area"
