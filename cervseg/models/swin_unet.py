@@ -84,8 +84,7 @@ def build(
         (n, height, width, channels).
 
     Raises:
-        ValueError: Heads or windows are not one a level, heads do not divide their channels, or
-            a patch is not square.
+        ValueError: Heads or windows are not one a level or do not divide, or a patch is no square.
     """
     windows = [window_size] * depth if isinstance(window_size, int) else list(window_size)
     filters = [filter_num_begin * 2**i for i in range(depth)]
@@ -248,8 +247,7 @@ class WindowAttention(layers.Layer):
 
     def multiply_adds(self, height: int, width: int) -> int:
         """Of one image, padding included: scores, then weighted values."""
-        padded = [length + sum(self._padding(length)) for length in (height, width)]
-        return 2 * padded[0] * padded[1] * self.window**2 * int(self.input[0].shape[-1])
+        return self.hidden_values(height, width) // self.heads * int(self.input[0].shape[-1])
 
     def hidden_values(self, height: int, width: int) -> int:
         """Numbers that it holds inside for one image: scores, then their softmax."""
@@ -281,8 +279,8 @@ class BlockNormalization(layers.Layer):
     def call(self, inputs: Tensor) -> Tensor:
         """Normalise; shape of the inputs, height and width even."""
         _, height, width, channels = ops.shape(inputs)
-        x = ops.reshape(inputs, (-1, height // 2, 2, width // 2, 2, channels))
-        x = ops.cast(x, "float32")
+        blocks = (-1, height // 2, 2, width // 2, 2, channels)
+        x = ops.cast(ops.reshape(inputs, blocks), "float32")
         mean, variance = ops.moments(x, axes=(2, 4, 5), keepdims=True)
         x = (x - mean) * ops.rsqrt(variance + EPSILON) * self.gamma + self.beta
         return ops.cast(ops.reshape(x, ops.shape(inputs)), inputs.dtype)
@@ -294,10 +292,8 @@ class BlockNormalization(layers.Layer):
 
 def _check(filters: Sequence[int], heads: Sequence[int], *, windows: Sequence[int]) -> None:
     if not len(filters) == len(heads) == len(windows):
-        raise ValueError(
-            f"depth is {len(filters)}, but num_heads has {len(heads)} numbers and window_size "
-            f"{len(windows)}"
-        )
+        counts = f"num_heads has {len(heads)} numbers and window_size {len(windows)}"
+        raise ValueError(f"depth is {len(filters)}, but {counts}")
     for i, (count, parts) in enumerate(zip(filters, heads, strict=True)):
         if count % parts:
             raise ValueError(f"level {i} has {count} channels, which {parts} heads do not divide")
