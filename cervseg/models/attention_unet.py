@@ -15,10 +15,8 @@ from cervseg.models.blocks import (
     normalize,
     rescale,
     resize,
+    u_shape,
 )
-
-MOST_FILTERS = 8192
-"""Of the bottleneck; a convolution of that many has 600 million weights already."""
 
 
 def build(
@@ -58,40 +56,18 @@ def build(
     Raises:
         ValueError: The bottleneck would have over 8192 filters.
     """
-
-    def level(x: Tensor, i: int, name: str) -> Tensor:
-        conv = partial(
-            convolve,
-            filters=base_filters * 2**i,
-            activation=activation,
-            normalization=normalization,
-        )
-        x = conv(x, name=f"{name}_conv1")
-        if dropout_rate * i:
-            up = num_layers * name.startswith("up")  # no two layers share their masks
-            seed = None if dropout_seed is None else dropout_seed + i + up
-            rate = min(0.9, dropout_rate * i)
-            x = layers.Dropout(rate, seed=seed, name=f"{name}_dropout")(x)
-        return conv(x, name=f"{name}_conv2")
-
-    if num_layers > 14 or base_filters * 2 ** (num_layers - 1) > MOST_FILTERS:
-        raise ValueError(f"the bottleneck would have over {MOST_FILTERS} filters")
+    conv = partial(convolve, activation=activation, normalization=normalization)
+    weigh = partial(gate, activation=activation, normalization=normalization)
     inputs = keras.Input(input_shape, name="image")
-    x = rescale(inputs, rescaling)
-    skips = []
-    for i in range(num_layers - 1):
-        x = level(x, i, f"down{i}")
-        skips.append(x)
-        x = layers.MaxPooling2D(2, name=f"down{i}_pool")(x)
-    x = level(x, num_layers - 1, "bottleneck")
-    for i in reversed(range(num_layers - 1)):
-        skip = gate(
-            skips[i], x, activation=activation, normalization=normalization, name=f"up{i}_gate"
-        )
-        filters = base_filters * 2**i
-        x = layers.Conv2DTranspose(filters, 2, strides=2, padding="same", name=f"up{i}_expand")(x)
-        x = layers.Concatenate(name=f"up{i}_skip")([x, skip])
-        x = level(x, i, f"up{i}")
+    x = u_shape(
+        rescale(inputs, rescaling),
+        base_filters=base_filters,
+        num_layers=num_layers,
+        conv_at=lambda i: conv,
+        dropout_rate=dropout_rate,
+        dropout_seed=dropout_seed,
+        pass_skip=lambda skip, below, i: weigh(skip, below, name=f"up{i}_gate"),
+    )
     return network(inputs, logits(x, channels), "attention_unet")
 
 

@@ -1,12 +1,15 @@
 """Parts that networks share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import keras
 from keras import layers
 
 from cervseg.arrays import Tensor
+
+MOST_FILTERS = 8192
+"""Of a bottleneck; a convolution of that many has 600 million weights already."""
 
 Normalization = Literal["none", "batch", "layer", "group"]
 
@@ -60,6 +63,61 @@ def convolve(
     if normalize_after == "activation":
         return normalize(activate(x), normalization, name)
     return activate(normalize(x, normalization, name))
+
+
+def u_shape(
+    x: Tensor,
+    *,
+    base_filters: int,
+    num_layers: int,
+    conv_at: Callable[[int], Callable[..., Tensor]],
+    dropout_rate: float,
+    dropout_seed: int | None,
+    pass_skip: Callable[[Tensor, Tensor, int], Tensor],
+) -> Tensor:
+    """Go down and up the levels of a U-Net (Ronneberger et al., 2015), padded.
+
+    Args:
+        x: Shape (n, height, width, channels).
+        base_filters: Of level 0; level i has 2^i times as many.
+        num_layers: Levels, the bottleneck included.
+        conv_at: Of a level: `conv(x, filters, name=…)`, of which each has two.
+        dropout_rate: In [0, 1); level i drops min(0.9, i · rate) between the two.
+        dropout_seed: Of the dropout masks; None draws one.
+        pass_skip: From a level's features, those of the level below on the way up, and its
+            number, to what is joined there.
+
+    Returns:
+        Level 0, shape (n, height, width, base_filters).
+
+    Raises:
+        ValueError: The bottleneck would have over 8192 filters.
+    """
+
+    def level(x: Tensor, i: int, name: str) -> Tensor:
+        filters = base_filters * 2**i
+        x = conv_at(i)(x, filters, name=f"{name}_conv1")
+        if dropout_rate * i:
+            up = num_layers * name.startswith("up")  # no two layers share their masks
+            seed = None if dropout_seed is None else dropout_seed + i + up
+            rate = min(0.9, dropout_rate * i)
+            x = layers.Dropout(rate, seed=seed, name=f"{name}_dropout")(x)
+        return conv_at(i)(x, filters, name=f"{name}_conv2")
+
+    if num_layers > 14 or base_filters * 2 ** (num_layers - 1) > MOST_FILTERS:
+        raise ValueError(f"the bottleneck would have over {MOST_FILTERS} filters")
+    skips = []
+    for i in range(num_layers - 1):
+        x = level(x, i, f"down{i}")
+        skips.append(x)
+        x = layers.MaxPooling2D(2, name=f"down{i}_pool")(x)
+    x = level(x, num_layers - 1, "bottleneck")
+    for i in reversed(range(num_layers - 1)):
+        skip, filters = pass_skip(skips[i], x, i), base_filters * 2**i
+        x = layers.Conv2DTranspose(filters, 2, strides=2, padding="same", name=f"up{i}_expand")(x)
+        x = layers.Concatenate(name=f"up{i}_skip")([x, skip])
+        x = level(x, i, f"up{i}")
+    return x
 
 
 def rescale(x: Tensor, kind: Literal["unit", "none"]) -> Tensor:

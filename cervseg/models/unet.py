@@ -1,17 +1,13 @@
 """U-Net with ladders of kernels, dilations and dropout."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
 import keras
-from keras import layers
 
 from cervseg.arrays import Tensor
-from cervseg.models.blocks import Normalization, convolve, logits, network, rescale
-
-MOST_FILTERS = 8192
-"""Of the bottleneck; a convolution of that many has 600 million weights already."""
+from cervseg.models.blocks import Normalization, convolve, logits, network, rescale, u_shape
 
 
 def build(
@@ -59,37 +55,24 @@ def build(
         ValueError: The bottleneck would have over 8192 filters.
     """
 
-    def level(x: Tensor, i: int, name: str) -> Tensor:
-        conv = partial(
+    def conv_at(i: int) -> Callable[..., Tensor]:
+        return partial(
             convolve,
-            filters=base_filters * 2**i,
             kernel=max(base_kernels[0] - 2 * i, min(3, base_kernels[0])),
             dilation=max(dilation[0] - i, 1),
             activation=activation,
             normalization=normalization,
             normalize_after=normalize_after,
         )
-        x = conv(x, name=f"{name}_conv1")
-        if dropout_rate * i:
-            up = num_layers * name.startswith("up")  # no two layers share their masks
-            seed = None if dropout_seed is None else dropout_seed + i + up
-            rate = min(0.9, dropout_rate * i)
-            x = layers.Dropout(rate, seed=seed, name=f"{name}_dropout")(x)
-        return conv(x, name=f"{name}_conv2")
 
-    if num_layers > 14 or base_filters * 2 ** (num_layers - 1) > MOST_FILTERS:
-        raise ValueError(f"the bottleneck would have over {MOST_FILTERS} filters")
     inputs = keras.Input(input_shape, name="image")
-    x = rescale(inputs, rescaling)
-    skips = []
-    for i in range(num_layers - 1):
-        x = level(x, i, f"down{i}")
-        skips.append(x)
-        x = layers.MaxPooling2D(2, name=f"down{i}_pool")(x)
-    x = level(x, num_layers - 1, "bottleneck")
-    for i in reversed(range(num_layers - 1)):
-        filters = base_filters * 2**i
-        x = layers.Conv2DTranspose(filters, 2, strides=2, padding="same", name=f"up{i}_expand")(x)
-        x = layers.Concatenate(name=f"up{i}_skip")([x, skips[i]])
-        x = level(x, i, f"up{i}")
+    x = u_shape(
+        rescale(inputs, rescaling),
+        base_filters=base_filters,
+        num_layers=num_layers,
+        conv_at=conv_at,
+        dropout_rate=dropout_rate,
+        dropout_seed=dropout_seed,
+        pass_skip=lambda skip, below, i: skip,
+    )
     return network(inputs, logits(x, channels), "unet")

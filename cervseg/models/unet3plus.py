@@ -7,10 +7,15 @@ import keras
 from keras import layers
 
 from cervseg.arrays import Tensor
-from cervseg.models.blocks import Normalization, convolve, logits, network, rescale, resize
-
-MOST_FILTERS = 8192
-"""Of any level; a convolution of that many has 600 million weights already."""
+from cervseg.models.blocks import (
+    MOST_FILTERS,
+    Normalization,
+    convolve,
+    logits,
+    network,
+    rescale,
+    resize,
+)
 
 
 def build(

@@ -40,7 +40,7 @@ def test_a_contract_that_asks_for_too_many_is_refused_in_one_line():
 
 
 def test_as_many_filters_as_are_allowed_are_built(monkeypatch):
-    monkeypatch.setattr("cervseg.models.unet.MOST_FILTERS", 16)  # 8192 would take gigabytes
+    monkeypatch.setattr("cervseg.models.blocks.MOST_FILTERS", 16)  # 8192 would take gigabytes
 
     assert build(num_layers=4).get_layer("bottleneck_conv2").filters == 16
     with pytest.raises(ValueError):
@@ -64,7 +64,7 @@ def test_a_config_that_asks_for_too_many_is_refused_before_any_work(
 
 @pytest.mark.parametrize(("filters", "layers"), [(512, 5), (16, 10)])
 def test_the_config_allows_what_the_network_does(filters, layers):
-    from cervseg.models.unet import MOST_FILTERS
+    from cervseg.models.blocks import MOST_FILTERS
 
     changes = [f"model.base_filters={filters}", f"model.num_layers={layers}"]
 
