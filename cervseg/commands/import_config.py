@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cervseg import runtime
+from cervseg.commands.draft import draft_contract
 from cervseg.config.legacy import Imported, import_legacy
-from cervseg.config.model import network_options, output_activation
-from cervseg.contract import Contract, Preprocessing
+from cervseg.contract import Contract
 from cervseg.errors import ConfigError, ModelError
 from cervseg.files import claim, refuse_occupied, write_text
+from cervseg.grid import round_up
 from cervseg.reports import Report
 from cervseg.runs import Run
 
@@ -99,6 +100,7 @@ def _load_model(
     text: str, old: Path, *, output: Path, weights: Path
 ) -> tuple[Imported, "Tensor", Contract]:
     runtime.start()  # an old config says nothing of the machine
+    from cervseg.models.folder import with_geometry
     from cervseg.models.inspection import geometry
     from cervseg.models.legacy import load_legacy, normalized_after
 
@@ -111,31 +113,17 @@ def _load_model(
         )
     contract = _draft_contract(imported)
     model = load_legacy(weights, contract)
-    align, radius = geometry(model)
-    size = -(-contract.tile_size // align) * align
-    if radius is not None and contract.preprocess.sharpen:
-        radius += 1
-    contract = replace(contract, tile_size=size, align=align, receptive_field=radius, margin=radius)
-    return imported, model, contract
+    size = round_up(contract.tile_size, geometry(model).align)
+    return imported, model, with_geometry(replace(contract, tile_size=size), model)
 
 
 def _draft_contract(imported: Imported) -> Contract:
     """The contract as far as it is known without the network."""
-    config = imported.config
-    classes, chosen = config.data.class_table(), config.data.preprocess
-    activation = output_activation(config.model, len(classes))
-    level = config.tiled_infer.threshold
-    return Contract(
-        architecture=config.model.architecture,
-        options=network_options(config.model),
-        classes=classes,
-        activation=activation,
-        tile_size=config.data.tile_size,
-        input_channels=config.model.input_channels,
-        channels=len(classes) + (activation == "softmax"),
+    draft, level = draft_contract(imported.config), imported.config.tiled_infer.threshold
+    return replace(
+        draft,
         color_order=imported.color_order,
-        preprocess=Preprocessing(chosen.color_space, chosen.gamma, chosen.sharpen),
-        threshold=(level if isinstance(level, float) else 0.5,) * len(classes),
+        threshold=(level if isinstance(level, float) else 0.5,) * len(draft.classes),
         versions=runtime.versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -1,18 +1,19 @@
 """`cervseg inspect`: what a network looks like and costs, or which names there are."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from cervseg import runtime
 from cervseg.arrays import Tensor
+from cervseg.commands.draft import draft_contract
 from cervseg.config import Config
 from cervseg.config.keys import kinds_of, section_models
 from cervseg.config.loader import as_config
 from cervseg.config.losses import LossName
-from cervseg.config.model import ModelConfig, network_options, output_activation
+from cervseg.config.model import ModelConfig
 from cervseg.config.training import MetricName
 from cervseg.contract import Contract, find_model
 from cervseg.files import claim, write_text
@@ -66,15 +67,12 @@ def inspect_network(
     """
     config = as_config(config)
     folder = None if model is None else find_model(Path(model))
-    contract = Contract.load(folder) if folder else _draft(config)
+    contract = Contract.load(folder) if folder else draft_contract(config)
     runtime.start(device="cpu")
-    from cervseg.models.folder import build_network
-    from cervseg.models.inspection import geometry, refuse_misfit
+    from cervseg.models.folder import build_network, with_geometry
 
     network = build_network(contract, where=str(folder or "the config"))
-    align, radius = geometry(network)
-    refuse_misfit(contract.tile_size, align)
-    contract = replace(contract, align=align, receptive_field=radius)
+    contract = with_geometry(contract, network)
     report = _describe(config, contract, network)
     if output is None:
         return report
@@ -83,29 +81,13 @@ def inspect_network(
     return replace(report, output=Path(output), paths=paths, notices=notices)
 
 
-def _draft(config: Config) -> Contract:
-    classes = config.data.class_table()
-    activation = output_activation(config.model, len(classes))
-    return Contract(
-        architecture=config.model.architecture,
-        options=network_options(config.model),
-        classes=classes,
-        activation=activation,
-        tile_size=config.data.tile_size,
-        input_channels=config.model.input_channels,
-        channels=len(classes) + (activation == "softmax"),
-    )
-
-
 def _describe(config: Config, contract: Contract, network: Tensor) -> Report:
     from cervseg.models.costs import inference_bytes, layer_costs, training_bytes
 
     side = contract.tile_size
     costs = layer_costs(network, side, side)
     batches = config.train.batch_size, config.tiled_infer.batch_size
-    needs = training_bytes(network, batches[0], side), inference_bytes(network, batches[1], side)
-    work, parameters = sum(cost.multiply_adds for cost in costs), network.count_params()
-    field = contract.receptive_field
+    work = sum(cost.multiply_adds for cost in costs)
     result: dict[str, JSON] = {
         "architecture": contract.architecture,
         "options": contract.options,
@@ -114,37 +96,42 @@ def _describe(config: Config, contract: Contract, network: Tensor) -> Report:
         "channels": contract.channels,
         "side_outputs": len(network.outputs) - 1,
         "activation": contract.activation,
-        "parameters": parameters,
-        "trainable_parameters": _trainable(network),
+        "parameters": network.count_params(),
+        "trainable_parameters": sum(math.prod(v.shape) for v in network.trainable_variables),
         "multiply_adds": work,
         "multiply_adds_per_pixel": work / side**2,
         "align": contract.align,
-        "receptive_field": field,
-        "training_bytes": needs[0],
-        "inference_bytes": needs[1],
+        "receptive_field": contract.receptive_field,
+        "training_bytes": training_bytes(network, batches[0], side),
+        "inference_bytes": inference_bytes(network, batches[1], side),
         "layers": [cost._asdict() for cost in costs],
     }
-    seen = "the whole tile" if field is None else f"{field} pixels to each side"
-    totals = (
-        ("architecture", contract.architecture),
-        ("tile", f"{side} x {side} x {contract.input_channels}"),
-        ("output", f"{contract.channels} channels, {contract.activation}"),
-        ("side outputs", str(len(network.outputs) - 1)),
-        ("parameters", f"{parameters:,}"),
-        ("of them trained", f"{_trainable(network):,}"),
-        ("multiply-adds of a tile", f"{work:,}"),
-        ("multiply-adds of a pixel", f"{work / side**2:,.0f}"),
-        ("total stride (align)", str(contract.align)),
-        ("receptive field", seen),
-        (f"memory to train, batch {batches[0]}", f"{needs[0] / 1e9:.2f} GB"),
-        (f"memory to infer, batch {batches[1]}", f"{needs[1] / 1e9:.2f} GB"),
+    totals = Table("network", ("what", "value"), _totals(result, batches))
+    return Report("inspect", results=(result,), tables=(_layer_table(costs), totals))
+
+
+def _totals(found: Mapping[str, JSON], batches: tuple[int, int]) -> tuple[tuple[str, str], ...]:
+    """The figures of a network in words."""
+    field, side = found["receptive_field"], found["tile_size"]
+    return (
+        ("architecture", f"{found['architecture']}"),
+        ("tile", f"{side} x {side} x {found['input_channels']}"),
+        ("output", f"{found['channels']} channels, {found['activation']}"),
+        ("side outputs", f"{found['side_outputs']}"),
+        ("parameters", f"{found['parameters']:,}"),
+        ("of them trained", f"{found['trainable_parameters']:,}"),
+        ("multiply-adds of a tile", f"{found['multiply_adds']:,}"),
+        ("multiply-adds of a pixel", f"{found['multiply_adds_per_pixel']:,.0f}"),
+        ("total stride (align)", f"{found['align']}"),
+        ("receptive field", "the whole tile" if field is None else f"{field} pixels to each side"),
+        (f"memory to train, batch {batches[0]}", _gigabytes(found["training_bytes"])),
+        (f"memory to infer, batch {batches[1]}", _gigabytes(found["inference_bytes"])),
     )
-    return Report("inspect", results=(result,), tables=(_layer_table(costs), Table(
-        "network", ("what", "value"), totals)))  # fmt: skip
 
 
-def _trainable(network: Tensor) -> int:
-    return sum(math.prod(v.shape) for v in network.trainable_variables)
+def _gigabytes(count: JSON) -> str:
+    assert isinstance(count, int)
+    return f"{count / 1e9:.2f} GB"
 
 
 def _layer_table(costs: Sequence["LayerCost"]) -> Table:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cervseg import runtime
+from cervseg.commands.draft import preprocessing
 from cervseg.config import Config
 from cervseg.config.loader import as_config, config_differences, dump_config, load_config
-from cervseg.contract import Contract, Preprocessing, find_model
+from cervseg.contract import Contract, find_model
 from cervseg.data.leaks import refuse_leaks, refuse_trained_images
 from cervseg.data.manifest import Dataset, open_dataset
 from cervseg.errors import CervsegError, ConfigError, DataError, Interrupted
@@ -167,13 +168,12 @@ def _fit(
 def _setup(run: Run, config: Config, dataset: Dataset) -> "Setup":
     from cervseg.training.trainer import Setup
 
-    chosen = config.data.preprocess
     return Setup(
         run=run,
         dataset=dataset,
         model=config.model,
         train=config.train,
-        preprocessing=Preprocessing(chosen.color_space, chosen.gamma, chosen.sharpen),
+        preprocessing=preprocessing(config.data.preprocess),
         precision=config.runtime.precision,
         seed=config.runtime.seed,
         workers=config.train.workers or runtime.allowed_cores(),

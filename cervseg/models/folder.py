@@ -1,5 +1,6 @@
 """A model on disk: `contract.json` and `model.weights.h5`, nothing that runs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -8,7 +9,7 @@ from cervseg.arrays import Tensor
 from cervseg.contract import CONTRACT, Contract
 from cervseg.errors import ModelError
 from cervseg.models import ARCHITECTURES
-from cervseg.models.inspection import geometry
+from cervseg.models.inspection import geometry, refuse_misfit
 from cervseg.models.weights import load_weights, save_weights
 
 WEIGHTS = "model.weights.h5"
@@ -50,6 +51,19 @@ def training_network(model: Tensor) -> Tensor:
         return model
     joined = keras.layers.Concatenate(dtype="float32", name="outputs")(model.outputs)
     return keras.Model(model.inputs[0], joined, name=model.name)
+
+
+def with_geometry(contract: Contract, network: Tensor) -> Contract:
+    """Put stride and receptive field of a network into its contract.
+
+    Raises:
+        ConfigError: The contract's tiles do not go with the stride.
+    """
+    align, radius = geometry(network)
+    refuse_misfit(contract.tile_size, align)
+    if radius is not None and contract.preprocess.sharpen:
+        radius += 1  # a 3 x 3 kernel stands before the network
+    return replace(contract, align=align, receptive_field=radius, margin=radius)
 
 
 def save_model(folder: Path, model: Tensor, contract: Contract) -> None:

@@ -89,6 +89,7 @@ def build(
         raise ValueError(f"filter_num has {levels} numbers; 2 or more, with an encoder up to 5")
     if embed_dim % num_heads:
         raise ValueError(f"embed_dim {embed_dim} is no multiple of num_heads {num_heads}")
+    once = partial(convolve, activation=activation, normalization=normalization)
     conv = partial(double_convolve, activation=activation, normalization=normalization)
     draws = seeds(dropout_seed)
     inputs = keras.Input(input_shape, name="image")
@@ -115,9 +116,7 @@ def build(
     for i in range(num_transformer):
         x = block(x, name=f"block{i}")
     x = normalize_channels(x, "tokens_norm")
-    x = convolve(
-        x, filter_num[-1], activation=activation, normalization=normalization, name="tokens_conv"
-    )
+    x = once(x, filter_num[-1], name="tokens_conv")
     for i in reversed(range(levels - 1)):
         x = resize(x, 2, f"up{i}_expand")
         x = layers.Concatenate(name=f"up{i}_skip")([x, skips[i]])

@@ -3,7 +3,7 @@
 import importlib.util
 import logging
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import keras
 
@@ -20,8 +20,7 @@ from cervseg.errors import BudgetError, ConfigError, DataError
 from cervseg.losses import SegmentationLoss, Term, needs_softmax, treats_channels_alone
 from cervseg.metrics import make_metrics
 from cervseg.models.costs import training_bytes
-from cervseg.models.folder import build_network, final_network, training_network
-from cervseg.models.inspection import geometry, refuse_misfit
+from cervseg.models.folder import build_network, final_network, training_network, with_geometry
 from cervseg.reports import SILENT, Progress
 from cervseg.runs import Run
 from cervseg.training.batches import TileBatches, TrainingBatches
@@ -131,7 +130,7 @@ def fit(
     with runtime.precision(setup.precision):
         network = build_network(contract, where="the config")
         model = training_network(network)
-    contract = _with_geometry(contract, network)
+    contract = with_geometry(contract, network)
     freeze(network, setup.train.freeze)
     batches, validation = _batches(setup)
     model.compile(
@@ -155,14 +154,6 @@ def fit(
         _run_epochs(setup, (model, final_network(network)), contract, state=state,
                     data=(batches, validation), progress=progress)  # fmt: skip
     return contract, state
-
-
-def _with_geometry(contract: Contract, model: Tensor) -> Contract:
-    align, radius = geometry(model)
-    refuse_misfit(contract.tile_size, align)
-    if radius is not None and contract.preprocess.sharpen:
-        radius += 1
-    return replace(contract, align=align, receptive_field=radius, margin=radius)
 
 
 def _batches(setup: Setup) -> tuple[TrainingBatches, TileBatches | None]:

@@ -103,3 +103,10 @@ def test_options_without_a_subject_are_refused(words, capsys):
     assert main(["inspect", *words]) == 2
 
     assert capsys.readouterr().err.startswith("error: nothing to inspect\n")
+
+
+def test_a_sharpening_before_the_network_widens_what_it_sees(started):
+    plain = inspect()
+    sharpened = inspect(data={"tile_size": 48, "preprocess": {"sharpen": 0.5}})
+
+    assert sharpened["receptive_field"] == plain["receptive_field"] + 1

@@ -126,15 +126,15 @@ def test_the_contract_knows_what_the_model_was_fitted_on(*, draft, make_setup, d
 
 
 def test_sharpening_widens_the_receptive_field_by_a_pixel(make_setup, tmp_path):
-    from cervseg.models.folder import build_network
-    from cervseg.training.trainer import _with_geometry, draft_contract
+    from cervseg.models.folder import build_network, with_geometry
+    from cervseg.training.trainer import draft_contract
 
     setup = make_setup(tmp_path)
     found = []
     for sharpen in (0.0, 0.5):
         contract = draft_contract(replace(setup, preprocessing=Preprocessing(sharpen=sharpen)))
         model = build_network(contract, where="here")
-        found.append(_with_geometry(contract, model).receptive_field)
+        found.append(with_geometry(contract, model).receptive_field)
 
     assert found == [9, 10]
 

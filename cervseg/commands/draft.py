@@ -1,0 +1,28 @@
+"""The contract of a config's network, before anything is trained."""
+
+from cervseg.config import Config
+from cervseg.config.data import Preprocess
+from cervseg.config.model import network_options, output_activation
+from cervseg.contract import Contract, Preprocessing
+
+
+def draft_contract(config: Config) -> Contract:
+    """What the config alone says; stride and receptive field come with the network."""
+    classes = config.data.class_table()
+    activation = output_activation(config.model, len(classes))
+    return Contract(
+        architecture=config.model.architecture,
+        options=network_options(config.model),
+        classes=classes,
+        activation=activation,
+        tile_size=config.data.tile_size,
+        input_channels=config.model.input_channels,
+        channels=len(classes) + (activation == "softmax"),
+        preprocess=preprocessing(config.data.preprocess),
+        threshold=(0.5,) * len(classes),
+    )
+
+
+def preprocessing(config: Preprocess) -> Preprocessing:
+    """Section `data.preprocess` as the contract keeps it."""
+    return Preprocessing(config.color_space, config.gamma, config.sharpen)
