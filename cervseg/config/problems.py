@@ -268,7 +268,7 @@ def suggest_key(where: Location, kind: str | None) -> str | None:
     if kinds:
         told_by = next(key for key in DISCRIMINATORS if key in names_in(here))
         shown = [repr(kind) for kind in kinds[:MOST_KINDS]]
-        more = f" and {len(kinds) - MOST_KINDS} more" if len(kinds) > MOST_KINDS else ""
+        more = f" or one of {len(kinds) - MOST_KINDS} more" if len(kinds) > MOST_KINDS else ""
         return f"only {told_by} {' or '.join(shown)}{more} has it"
     known = names_in(here, kind)
     elsewhere = {key.dotted: key.name for key in all_keys() if key.section != here}

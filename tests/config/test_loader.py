@@ -210,6 +210,15 @@ WRONG = {
     "data.images=x": ("unknown key 'data.images'", "did you mean 'data.source.images'?"),
     "trian={}": ("unknown key 'trian'", "did you mean 'train'?"),
     "data.qqqqq=3": ("unknown key 'data.qqqqq'", None),
+    "model={architecture: lite_unet, num_layers: 8}": (
+        "unknown key 'model.num_layers'",
+        "only architecture 'unet' or 'attention_unet' or 'multires_unet' or 'sharp_unet' or one of "
+        "4 more has it",
+    ),
+    "train.loss={name: tversky, gamma: 2}": (
+        "unknown key 'train.loss.gamma'",
+        "only name 'focal' or 'focal_tversky' has it",
+    ),
     "data.split={kind: lists, train: [a], seed: 3}": (
         "unknown key 'data.split.seed'",
         "only kind 'fractions' has it",
