@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image as Pillow
@@ -15,13 +16,47 @@ from cervseg.images.image import decoding
 MAX_PIXELS = 400_000_000
 """Larger files are refused before they are decoded: 1.2 GB of RGB."""
 
+_DEFLATE = 1032
+"""A byte that PNG's compression writes holds at most as many, or eight times as many pixels."""
+
+ORIENTATION = 0x0112
+"""EXIF's number for how the camera was held."""
+
+
+class PhotoForm(NamedTuple):
+    """How a file holds its pixels.
+
+    Args:
+        mode: Pillow's name of it; `RGB` is 3 x 8 bits.
+        turn: What EXIF says must be done to see it upright, 1 (nothing) to 8.
+        kind: Pillow's name of the format: `JPEG`, `PNG`.
+        transparent: Whether pixels may be anything but opaque.
+    """
+
+    mode: str
+    turn: int
+    kind: str
+    transparent: bool
+
+
+def form_of(file: Pillow.Image) -> PhotoForm:
+    """Describe an opened file; of a PNG, that decodes it, as its EXIF may come last."""
+    turn = file.getexif().get(ORIENTATION, 1)
+    return PhotoForm(
+        file.mode,
+        turn if turn in range(1, 9) else 1,
+        file.format or "",
+        file.mode in ("RGBA", "LA", "PA") or "transparency" in file.info,
+    )
+
 
 @dataclass(frozen=True)
 class Photo:
-    """Pixels in memory."""
+    """Pixels in memory, and how their file held them."""
 
     pixels: RGB
     mpp: float | None = None
+    form: PhotoForm | None = None
 
     @property
     def height(self) -> int:
@@ -49,21 +84,25 @@ def open_photo(path: Path) -> Photo:
         DataError: The file is missing, broken, too large, or holds floats.
     """
     with decoding(path), open_pillow(path) as file:
-        upright = ImageOps.exif_transpose(file)
-        return Photo(_to_rgb(upright, path))
+        upright, form = ImageOps.exif_transpose(file), form_of(file)
+        return Photo(_to_rgb(upright, path), form=form)
 
 
 def open_pillow(path: Path) -> Pillow.Image:
     """Open a file with our limit on its size instead of Pillow's, pixels not yet decoded."""
     Pillow.MAX_IMAGE_PIXELS = None  # ours follows; Pillow's own warns on stderr from 89 MP on
     file = Pillow.open(path)
-    if file.width * file.height > MAX_PIXELS:
-        megapixels = file.width * file.height / 1e6
+    pixels, size = file.width * file.height, path.stat().st_size
+    if pixels > MAX_PIXELS:
         file.close()
         raise DataError(
-            f"{path}: {megapixels:.0f} megapixels, at most {MAX_PIXELS / 1e6:.0f} can be decoded",
+            f"{path}: {pixels / 1e6:.0f} megapixels, at most {MAX_PIXELS / 1e6:.0f} can be decoded",
             hint="cut the image into parts",
         )
+    if file.format == "PNG" and pixels > 8 * _DEFLATE * size:
+        shape = f"{file.width} x {file.height}"
+        file.close()  # Pillow would fill in for many seconds what is not there
+        raise DataError(f"{path}: damaged, as {size} bytes can't hold {shape} pixels")
     return file
 
 
