@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cervseg.config.augmentation import TRANSFORMS, AugmentationConfig
 from cervseg.config.legacy import import_legacy
 from cervseg.config.legacy.keys import NETWORKS
 from cervseg.config.loader import load_config
+from cervseg.data.waves import elastic_deviation
 from cervseg.errors import CervsegError, ConfigError
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -310,12 +312,6 @@ def test_values_take_their_place_among_ours():
         2,
         "mini_test/images",
     )
-    augmentation = train.augmentation
-    assert (augmentation.hflip, augmentation.vflip) == (True, False)
-    assert (augmentation.rotation, augmentation.scale) == (30.0, (0.5, 1.0))
-    assert augmentation.shear == pytest.approx(5.7)
-    assert (augmentation.deformation, augmentation.deformation_size) == (4.0, 32.0)
-    assert augmentation.contrast == pytest.approx(0.2)
     assert str(config.data.source[0].images) == "../data/Cells/{split}/images"
     assert config.data.split.kind == "folders"
     assert (config.data.output.name, config.train.output.name) == ("Cells", "Cells")
@@ -326,6 +322,86 @@ def test_values_take_their_place_among_ours():
     assert (config.tiled_infer.overlap, config.tiled_infer.combine) == (64, "minimum")
     assert config.tiled_infer.threshold == pytest.approx(60 / 255, abs=1e-4)
     assert config.tiled_infer.batch_size == 6
+
+
+def test_every_way_to_augment_takes_its_place_among_ours():
+    result = imported(EVERY_KEY)
+
+    new = result.config.train.augmentation
+    assert (new.hflip.probability, new.vflip.probability) == (0.5, 0.0)
+    assert (new.rotation.angles, new.rotation.probability) == ((30.0, 330.0), 0.67)
+    assert (new.scale.range, new.shear.range) == ((0.5, 1.0), 5.7)
+    assert (new.elastic.alpha, new.elastic.sigma) == (56.1, 8.0)
+    assert (new.distortion.strength, new.distortion.sigma) == (0.03, 40.0)
+    assert (new.barrel.radius, new.barrel.amount) == (0.3, 0.3)
+    assert new.barrel.centers == ((0.3, 0.3), (0.7, 0.7))
+    assert (new.pincushion.radius, new.pincushion.amount) == (0.3, 0.3)
+    assert (new.sharpen.k, new.brightness.alpha, new.brightness.beta) == (1.0, 1.2, 10.0)
+    on = {name for name in TRANSFORMS if getattr(new, name).probability > 0}
+    assert on == {"hflip", "rotation", "scale", "shear", "elastic", "distortion", "barrel",
+                  "pincushion", "sharpen", "brightness"}  # fmt: skip
+    assert "not yet supported" not in result.text.partition("\n#")[0]
+    assert not any("distortion" in notice for notice in result.notices)
+
+
+def test_what_an_old_file_leaves_out_of_the_augmentation_is_as_the_reference_had_it():
+    new = imported(SMALL, model__generator=True).config.train.augmentation
+
+    assert new.rotation.angles == (90.0, 180.0, 270.0)
+    assert (new.scale.range, new.hflip.probability) == ((0.8, 1.0), 0.5)
+    on = {name for name in TRANSFORMS if getattr(new, name).probability > 0}
+    assert on == {"hflip", "vflip", "rotation", "scale"}
+
+
+def test_a_deformation_shifts_as_far_as_the_old_one_was_measured_to():
+    new = imported(SMALL, model__generator=True, augmentor__deformation=True).config
+
+    elastic = new.train.augmentation.elastic
+    # Measured there for 1300 and 8: 1.8 pixels in the mean, which is 0.8 deviations.
+    assert 0.8 * elastic_deviation(elastic.alpha, elastic.sigma) == pytest.approx(1.8, abs=0.05)
+
+
+def test_the_centre_of_a_lens_has_its_row_first():
+    keys = {"barrdistortion__centers": "[(0.2, 0.7)]", "augmentor__barrdistortion": True}
+    config = imported(SMALL, model__generator=True, **keys).config
+
+    assert config.train.augmentation.barrel.centers == ((0.7, 0.2),)
+
+
+def test_a_barrel_with_an_amount_below_zero_was_a_pincushion():
+    keys = {"barrdistortion__amount": "-0.4", "augmentor__barrdistortion": True}
+    new = imported(SMALL, model__generator=True, **keys).config.train.augmentation
+
+    assert (new.barrel.probability, new.pincushion.amount) == (0.0, 0.4)
+
+
+def test_a_darkening_factor_is_the_same_range_as_its_inverse():
+    keys = {"brightening__alpha": "0.5", "augmentor__brightening": True}
+    new = imported(SMALL, model__generator=True, **keys).config.train.augmentation
+
+    assert new.brightness.alpha == 2.0
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"augmentor__deformation": True, "deformation__sigmoids": "[0]"},
+         "[deformation] sigmoids: must be above 0"),
+        ({"augmentor__brightening": True, "brightening__alpha": "0"},
+         "[brightening] alpha: must be above 0"),
+        ({"augmentor__barrdistortion": True, "barrdistortion__centers": "[(0.5, 2)]"},
+         "[barrdistortion] centers: must be a list with each entry two numbers from 0 to 1"),
+        ({"augmentor__barrdistortion": True, "barrdistortion__amount": "3"},
+         "'train.augmentation.barrel.amount' must be at most 0.9, not 3.0"),
+        ({"augmentor__distortion": True, "distortion__distortions": "[0.5]"},
+         "'train.augmentation.distortion.strength' must be at most 0.25, not 0.5"),
+    ],
+)  # fmt: skip
+def test_a_strength_that_means_nothing_is_refused_with_its_line(keys, message):
+    text = changed(SMALL, model__generator=True, **keys)
+
+    assert message in str(refused(text))
+    assert str(refused(text)).startswith("OLD.config:")
 
 
 def test_what_is_not_given_is_as_the_reference_has_it_not_as_we_do():
@@ -479,7 +555,7 @@ def test_a_list_without_commas_falls_back_where_the_reference_did():
         SMALL, model__generator=True, augmentor__deformation=True, deformation__sigmoids="[8.0 9]"
     )
 
-    assert result.config.train.augmentation.deformation_size == 32.0
+    assert result.config.train.augmentation.elastic.sigma == 8.0
     assert any("the reference took [8]" in notice for notice in result.notices)
     assert "no list there, so [8]" in result.text
 
@@ -498,8 +574,9 @@ def test_a_list_without_commas_falls_back_where_the_reference_did():
         ("TRANSORMER", "x = 1", "no code of the reference reads it"),
         ("Train", "epochs = 3", "is [train] meant?"),
         ("augmentor", "transformer = True", "the key became deformation"),
-        ("augmentor", "distortion = True", "not yet supported"),
         ("augmentor", "distortion = False", "off"),
+        ("distortion", "distortions = [0.1]", "ignored: [augmentor] distortion is off"),
+        ("distortion", "gaussian_filter_sigma = 0.5", "it had no effect"),
         ("train", "validation_steps = 80", "ignored: validation is the whole split"),
     ],
 )
@@ -637,9 +714,7 @@ def test_without_the_generator_nothing_is_augmented_and_an_epoch_is_one_pass():
     train = imported(EVERY_KEY, model__generator="False").config.train
 
     assert train.steps_per_epoch is None
-    assert train.augmentation.scale == (1.0, 1.0)
-    numbers = train.augmentation.model_dump(exclude={"scale", "deformation_size"}).values()
-    assert not any(numbers)
+    assert train.augmentation == AugmentationConfig(preset="none")
 
 
 def test_metrics_that_the_reference_drops_are_dropped_with_a_notice():
@@ -661,6 +736,28 @@ def test_a_threshold_found_by_an_algorithm_keeps_its_name():
 
 
 # --- data
+
+
+def test_a_threshold_of_masks_lies_below_what_is_foreground():
+    on = {"mask__binarize": True, "mask__threshold": 80}
+
+    assert imported(SMALL, **on).config.data.masks.threshold == 81  # above 80 there
+    assert imported(SMALL, mask__threshold=80).config.data.masks.threshold == 128  # was dead
+    found = imported(SMALL, **on, mask__algorithm='"cv2.THRESH_TRIANGLE"').config.data.masks
+    assert found.threshold == "triangle"
+
+
+def test_masks_may_be_blurred_and_read_by_grey_levels():
+    blurred = imported(SMALL, mask__blur=True, mask__blur_size="(3, 3)").config.data.masks
+    assert blurred.blur == 0.8
+
+    levels = "(0.3, 0.6, 0.1)"
+    one = imported(SMALL, mask__grayscaling=levels).config.data.masks
+    assert (one.read, one.luma) == ("auto", (0.299, 0.587, 0.114))
+    colours = "[(0, 255, 0), (255, 0, 0)]"
+    several = imported(SMALL, mask__grayscaling=levels, mask__mask_colors=colours,
+                       model__num_classes=2).config.data.masks  # fmt: skip
+    assert (several.read, several.luma) == ("luma", (0.3, 0.6, 0.1))
 
 
 def with_folders(train, valid, test):

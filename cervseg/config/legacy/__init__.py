@@ -10,11 +10,12 @@ from pydantic import ValidationError
 
 from cervseg import __version__
 from cervseg.config import Config
+from cervseg.config.legacy.augmentation import translate_augmentation
 from cervseg.config.legacy.data import translate_data, translate_inference
 from cervseg.config.legacy.ini import Entry, OldConfig
-from cervseg.config.legacy.keys import DEAD, FALLBACKS, LATER, NOTES, SECTIONS, SWITCHES
+from cervseg.config.legacy.keys import DEAD, FALLBACKS, LATER, NOTES, SECTIONS
 from cervseg.config.legacy.network import translate_network
-from cervseg.config.legacy.training import translate_augmentation, translate_training
+from cervseg.config.legacy.training import translate_training
 from cervseg.config.legacy.translation import Setting, Translation
 from cervseg.config.problems import Place, Problem, Raw, config_error, find_problems
 from cervseg.config.syntax import format_value
@@ -104,11 +105,8 @@ def _reason(t: Translation, entry: Entry) -> str:
     """Why an option that nobody took is not carried over."""
     why = NOTES.get((entry.section, entry.key))
     if why is not None:
-        switch = SWITCHES.get((entry.section, entry.key))
-        if why.startswith(LATER) and t.old.is_off(entry.section, entry.key):
-            return "off"
-        is_off = switch is not None and t.old.is_off(*switch)
-        return f"ignored: [{switch[0]}] {switch[1]} is off" if switch and is_off else why
+        is_off = why.startswith(LATER) and t.old.is_off(entry.section, entry.key)
+        return "off" if is_off else why
     known = [*t.old.asked(entry.section), *(k for s, k in NOTES if s == entry.section)]
     near = difflib.get_close_matches(entry.key, known, n=1, cutoff=0.75)
     meant = f"[{entry.section}] {near[0]}" if near else None

@@ -1,8 +1,9 @@
 """An old file's data and inference in our words."""
 
+import math
 import re
 
-from cervseg.config.legacy.ini import flag, number, optional, pair, text, whole
+from cervseg.config.legacy.ini import flag, number, optional, pair, several, text, whole
 from cervseg.config.legacy.keys import COLOR_SPACES, INEXACT_SPACES, LATER, THRESHOLDS
 from cervseg.config.legacy.translation import Translation
 
@@ -74,15 +75,45 @@ def _translate_masks(t: Translation) -> None:
     level = t.get(threshold, optional(number), None)
     is_on = t.get(binarize, flag, False)
     algorithm = t.get(("mask", "algorithm"), optional(text), None)
-    t.remark(binarize, "masks are always made of classes: foreground is 128 and more")
+    t.remark(binarize, "masks are always made of classes: what is bright is foreground")
     if not is_on:
         t.remark(threshold, "ignored: binarize is False, so it was dead; every non-zero pixel was")
-    elif level not in (None, 127, 128):
-        t.remark(threshold, f"{LATER}another level than 128")
+        t.remark(("mask", "algorithm"), "ignored: binarize is False")
+    elif algorithm in THRESHOLDS:
+        t.put("data.masks.threshold", THRESHOLDS[algorithm], ("mask", "algorithm"))
+        t.remark(threshold, "ignored: algorithm finds it")
     else:
-        t.remark(threshold, "as here: foreground is 128 and more")
-    if algorithm is not None:
-        t.remark(("mask", "algorithm"), f"{LATER}a threshold found for each mask")
+        t.remark(("mask", "algorithm"), "ignored: a fixed threshold decides")
+        from_here = min(max(math.floor(127 if level is None else level) + 1, 1), 255)
+        t.put("data.masks.threshold", from_here, threshold,
+              comment="foreground above it there, from it on here")  # fmt: skip
+    _translate_mask_filters(t)
+
+
+def _translate_mask_filters(t: Translation) -> None:
+    blur, size = ("mask", "blur"), ("mask", "blur_size")
+    kernel = t.get(size, pair, (3, 3))
+    if t.get(blur, flag, False):
+        t.put("data.masks.blur", _sigma(kernel[0]), size, comment="a kernel's side there, its "
+              "sigma here; before the threshold, as there")  # fmt: skip
+        t.remark(blur, "data.masks.blur is above 0")
+    else:
+        t.remark(blur, "off")
+        t.remark(size, "ignored: nothing is blurred")
+    luma = ("mask", "grayscaling")
+    weights = t.get(luma, optional(several(number)), None)
+    if weights is None:
+        t.remark(luma, "off")
+    elif t.classes > 1 and len(weights) == 3 and all(0 <= w <= 1 for w in weights):
+        t.put("data.masks.luma", list(map(float, weights)), luma)
+        t.put("data.masks.read", "luma", None, comment="the nearest grey level of a class")
+    else:
+        t.remark(luma, "ignored: for one class the largest channel counts")
+
+
+def _sigma(side: float) -> float:
+    """Of a Gaussian kernel of so many pixels, as OpenCV has it."""
+    return round(0.3 * ((side - 1) / 2 - 1) + 0.8, 2)
 
 
 def _translate_dataset(t: Translation) -> None:
@@ -136,8 +167,9 @@ def translate_inference(t: Translation) -> None:
     blur, size = ("infer", "blur"), ("infer", "ksize")
     kernel = t.get(size, pair, (5, 5))
     if t.get(blur, flag, False):
-        sigma = round(0.3 * ((kernel[0] - 1) / 2 - 1) + 0.8, 2)  # as OpenCV has it
-        t.put("infer.blur", sigma, size, comment="a kernel's side there, its sigma here")
+        t.put(
+            "infer.blur", _sigma(kernel[0]), size, comment="a kernel's side there, its sigma here"
+        )
         t.remark(blur, "infer.blur is above 0")
     else:
         t.remark(blur, "off")

@@ -223,9 +223,6 @@ NOTES: dict[tuple[str, str], str] = {
     ("mask", "classes"): ALWAYS + "data.classes names them",
     ("mask", "normalized_threshold"): ALWAYS + "its dataset class gave black images",
     ("mask", "sharpening"): LATER + "sharpening coloured masks",
-    ("mask", "blur"): LATER + "blurring masks before they are read",
-    ("mask", "blur_size"): LATER + "blurring masks before they are read",
-    ("mask", "grayscaling"): LATER + "luma weights for masks; data.masks.read: colour is near",
     ("dataset", "resize_interpolation"): ALWAYS + "nothing is squashed to the tile's size",
     ("dataset", "rgb_mask"): ALWAYS + "data.masks.read says how masks are read",
     ("dataset", "mask_format"): ALWAYS + "data.masks.read says how masks are read",
@@ -238,29 +235,11 @@ NOTES: dict[tuple[str, str], str] = {
     ("generator", "generated_images_dir"): ALWAYS + "nothing is written while training",
     ("generator", "generated_masks_dir"): ALWAYS + "nothing is written while training",
     ("augmentor", "transformer"): DEAD + "; the key became deformation",
-    ("augmentor", "distortion"): LATER + "a second smooth random warp",
-    ("augmentor", "sharpening"): LATER + "sharpened samples",
-    ("augmentor", "barrdistortion"): LATER + "barrel distortion",
-    ("augmentor", "pincdistortion"): LATER + "pincushion distortion",
     ("distortion", "gaussian_filter_sigma"): ALWAYS + "it had no effect",
-    ("distortion", "gaussian_filter_rsigma"): LATER + "a second smooth random warp",
-    ("distortion", "distortions"): LATER + "a second smooth random warp",
-    **{("barrdistortion", key): LATER + "barrel distortion" for key in ("radius", "amount",
-                                                                      "centers")},
-    **{("pincdistortion", key): LATER + "pincushion distortion" for key in ("radius", "amount",
-                                                                          "centers")},
-    ("sharpening", "k"): LATER + "sharpened samples",
     ("inspect", "model_graph"): ALWAYS + "cervseg inspect shows the network",
     ("inspect", "summary"): ALWAYS + "cervseg inspect shows the network",
 }  # fmt: skip
 """Keys without a counterpart, and why."""
-
-SWITCHES: dict[tuple[str, str], tuple[str, str]] = {
-    ("mask", "blur_size"): ("mask", "blur"),
-    **{(section, key): ("augmentor", section) for section, key in NOTES
-       if section in ("distortion", "barrdistortion", "pincdistortion", "sharpening")},
-}  # fmt: skip
-"""Options that count for nothing while another is off, as all of those are by default."""
 
 SECTIONS = (
     "model", "train", "eval", "test", "infer", "tiledinfer", "segmentation", "mask", "dataset",

@@ -1,11 +1,8 @@
-"""An old file's training and augmentation in our words."""
-
-import math
+"""An old file's training in our words."""
 
 from cervseg.config.legacy.ini import flag, number, one_of, optional, several, text, whole
 from cervseg.config.legacy.keys import LOSSES, METRICS, OPTIMIZERS
 from cervseg.config.legacy.translation import Translation
-from cervseg.reports import JSON
 
 _MOST_PREVIEWS = 20
 
@@ -88,105 +85,3 @@ def _translate_previews(t: Translation) -> None:
     images = t.get(folder, optional(text), None)
     if images is not None:
         t.put("train.previews.images", images, folder)
-
-
-def translate_augmentation(t: Translation) -> None:
-    """`[generator]`, `[augmentor]` and the sections of its warps."""
-    generator, wanted = ("model", "generator"), ("generator", "augmentation")
-    is_on = t.get(generator, flag, False) and t.get(wanted, flag, True)
-    t.old.drop(*wanted)
-    if not is_on:
-        of = wanted if t.get(generator, flag, False) else generator
-        off: dict[str, JSON] = {"hflip": False, "vflip": False, "scale": [1.0, 1.0]}
-        for key in ("rotation", "shear", "deformation", "brightness", "contrast", "colour"):
-            off[key] = 0.0
-        for name, value in off.items():
-            t.put(f"train.augmentation.{name}", value, of)
-        sections = ("augmentor", "deformation", "distortion", "barrdistortion", "pincdistortion",
-                    "sharpening", "brightening")  # fmt: skip
-        for entry in t.old.left():
-            if entry.section in sections:
-                t.remark((entry.section, entry.key), "ignored: nothing is augmented")
-        return
-    for name in ("hflip", "vflip"):
-        t.put(f"train.augmentation.{name}", t.get(("augmentor", name), flag, True),
-              ("augmentor", name))  # fmt: skip
-    _translate_geometry(t)
-    _translate_deformation(t)
-    _translate_brightening(t)
-
-
-def _translate_geometry(t: Translation) -> None:
-    rotation, angles = ("augmentor", "rotation"), ("augmentor", "angles")
-    turns = [abs((a + 180) % 360 - 180) for a in t.get(angles, several(number), (90, 180, 270))]
-    if t.get(rotation, flag, True) and turns:
-        t.put(
-            "train.augmentation.rotation", float(max(turns)), angles, comment="any angle up to it"
-        )
-        t.remark(rotation, "train.augmentation.rotation is above 0")
-    else:
-        t.put("train.augmentation.rotation", 0.0, rotation)
-        t.remark(angles, "ignored: nothing is turned")
-    shrinks, shears = ("augmentor", "shrinks"), ("augmentor", "shears")
-    scales = (1.0, *map(float, t.get(shrinks, several(number), (0.8,))))
-    t.put(
-        "train.augmentation.scale", [min(scales), max(scales)], shrinks, comment="any size between"
-    )
-    factors = [abs(float(s)) for s in t.get(shears, several(number), ())]
-    degrees = round(math.degrees(math.atan(max(factors, default=0.0))), 1)
-    t.put(
-        "train.augmentation.shear",
-        degrees,
-        shears,
-        comment="a factor there, its angle in degrees here",
-    )
-
-
-def _translate_deformation(t: Translation) -> None:
-    wanted = ("augmentor", "deformation")
-    alpha_key, sigma_key = ("deformation", "alpah"), ("deformation", "sigmoids")
-    alpha = t.get(alpha_key, number, 1300)
-    sigmas = t.get(sigma_key, several(number), (t.get(("deformation", "sigmoid"), number, 8),))
-    taken = ""
-    if sigma_key in t.old.fallen:
-        t.notice(sigma_key, "no list, so the reference took [8], and so is it here")
-        taken = "no list there, so [8] as the reference took; "
-    if not t.get(wanted, flag, False):
-        t.put("train.augmentation.deformation", 0.0, wanted)
-        for key in ("alpah", "sigmoid", "sigmoids"):
-            t.remark(("deformation", key), "ignored: nothing is deformed")
-        return
-    smallest = min(sigmas, default=0)
-    if smallest <= 0 or not math.isfinite(alpha):
-        t.old.blame(*sigma_key, "must be above 0")
-        return
-    # 1300 and 8 shift by 8 pixels at most (measured); noise smoothed in space and over the colour
-    # channels falls with the square of sigma.
-    shift = round(8 * abs(alpha) / 1300 * (8 / smallest) ** 2, 1)
-    t.put("train.augmentation.deformation", min(shift, 64.0), alpha_key,
-          comment="a factor there, the largest shift in pixels here")  # fmt: skip
-    t.put("train.augmentation.deformation_size", max(4.0, 4.0 * smallest), sigma_key,
-          comment=f"{taken}four sigmas, the distance over which it changes")  # fmt: skip
-    t.remark(wanted, "train.augmentation.deformation is above 0")
-    t.remark(("deformation", "sigmoid"), "with sigmoids it decides the size of the deformation")
-
-
-def _translate_brightening(t: Translation) -> None:
-    wanted = ("augmentor", "brightening")
-    gain, shift = ("brightening", "alpha"), ("brightening", "beta")
-    alpha, beta = t.get(gain, number, 1.2), t.get(shift, number, 10)
-    if t.get(wanted, flag, False):
-        t.put(
-            "train.augmentation.brightness",
-            round(abs(beta) / 255, 4),
-            shift,
-            comment="share of white",
-        )
-        t.put("train.augmentation.contrast", round(abs(alpha - 1), 4), gain, comment="less 1")
-        t.remark(wanted, "train.augmentation.brightness and contrast are above 0")
-    else:
-        t.put("train.augmentation.brightness", 0.0, wanted)
-        t.put("train.augmentation.contrast", 0.0, wanted)
-        t.remark(gain, "ignored: nothing is brightened")
-        t.remark(shift, "ignored: nothing is brightened")
-    t.put("train.augmentation.colour", 0.0, None, comment="the reference varies no colours")
