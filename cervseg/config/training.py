@@ -49,7 +49,12 @@ class TrainConfig(Section):
     )
     epochs: int = Field(100, ge=1, description="at most")
     batch_size: int = Field(4, ge=1, le=1024, description="tiles a step")
-    steps_per_epoch: int | None = Field(None, ge=1, description="default: one pass over the tiles")
+    steps_per_epoch: int | None = Field(
+        None,
+        ge=1,
+        description="batches an epoch; default: one pass over the tiles, or as many windows as "
+        "cover the fields once",
+    )
     patience: int = Field(
         10, ge=0, description="stop after so many epochs without a better loss; 0: off"
     )
@@ -94,7 +99,16 @@ class TrainConfig(Section):
         1.0, ge=0, le=100, description="of the loss of each side output; the final one has 1"
     )
     foreground_fraction: float = Field(
-        0.5, ge=0, le=1, description="share of each batch drawn from tiles that hold foreground"
+        0.5,
+        ge=0,
+        le=1,
+        description="share of the samples from tiles that hold foreground; with `data.sampling` "
+        "fields, centred on foreground",
+    )
+    class_sampling: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
+        {},
+        description="with `data.sampling` fields: how often samples are centred on each class, "
+        "relative to others; default: 1 each",
     )
     workers: int | None = Field(
         None, ge=1, le=64, description="threads that make batches; default: the cores allowed"

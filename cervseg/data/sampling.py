@@ -1,11 +1,20 @@
-"""Which tiles make which batch: a pure function of seed, epoch and step."""
+"""Which samples make which batch: a pure function of seed, epoch and step."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-_ALL, _FOREGROUND = 0, 1
+T = TypeVar("T")
+
+# Streams of random numbers; 2 is that of `sample_rng`.
+_ALL, _FOREGROUND, _ANYWHERE, _CLASSES, _ON_CLASS, _DONOR = 0, 1, 3, 4, 5, 6
+
+BLOCK = 1000
+"""Samples over which the weights of classes are kept exactly."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +51,126 @@ class TileSampler:
         rich = [i for i, has in enumerate(self.foreground) if has]
         wanted = self._wanted()
         batch = epoch * len(self) + step
-        chosen = self._walk(rich, batch * wanted, count=wanted, pool=_FOREGROUND)
+        chosen = walk(rich, batch * wanted, count=wanted, seed=(self.seed, _FOREGROUND))
         rest = self.batch_size - wanted
         everything = range(len(self.foreground))
-        return chosen + self._walk(everything, batch * rest, count=rest, pool=_ALL)
+        return chosen + walk(everything, batch * rest, count=rest, seed=(self.seed, _ALL))
 
-    def _walk(self, tiles: Sequence[int], first: int, *, count: int, pool: int) -> list[int]:
-        """Positions `first` to `first + count` of an endless walk through shuffled passes."""
-        chosen = []
-        for position in range(first, first + count):
-            lap, place = divmod(position, len(tiles))
-            order = np.random.default_rng((self.seed, pool, lap)).permutation(len(tiles))
-            chosen.append(tiles[order[place]])
-        return chosen
+
+class Pick(NamedTuple):
+    """Where one sample comes from.
+
+    Args:
+        field: Index of the field.
+        label: The class on one of whose pixels the sample is centred; None: anywhere.
+    """
+
+    field: int
+    label: int | None = None
+
+
+@dataclass(frozen=True)
+class FieldSampler:
+    """Draws fields for training, and for a share of the samples a class to be centred on.
+
+    Fields are walked in shuffled passes, one for samples anywhere and one for each class. A field
+    of so many tiles' area stands so often in a pass, so that every place is seen equally often,
+    whatever the sizes of the fields. Classes follow their weights exactly in every thousand
+    samples that are centred on one.
+
+    Args:
+        tiles: For each field, how many tiles its area is worth, at least 1.
+        holds: For each field, the classes in it.
+        batch_size: Samples a batch.
+        steps: Batches an epoch; None for as many samples as cover the fields once.
+        foreground_fraction: Share of the samples that are centred on a class.
+        weights: Of the classes from 1 on; only ratios count. A class that no field holds has none.
+        seed: Of all draws.
+    """
+
+    tiles: tuple[int, ...]
+    holds: tuple[tuple[int, ...], ...]
+    batch_size: int
+    steps: int | None = None
+    foreground_fraction: float = 0.0
+    weights: tuple[float, ...] = (1.0,)
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return self.steps or -(-sum(self.tiles) // self.batch_size)
+
+    def draw(self, epoch: int, step: int) -> list[Pick]:
+        """The samples of one batch, those centred on a class first."""
+        batch = epoch * len(self) + step
+        first, end = self._centred_before(batch), self._centred_before(batch + 1)
+        picks = [self._on_class(position) for position in range(first, end)]
+        free = self.batch_size - len(picks)
+        start = batch * self.batch_size - first
+        fields = walk(self._pools[None], start, count=free, seed=(self.seed, _ANYWHERE))
+        return picks + [Pick(field) for field in fields]
+
+    def _centred_before(self, batch: int) -> int:
+        """Samples of all earlier batches that are centred: no share is lost to rounding."""
+        share = self.foreground_fraction if self.has_foreground else 0.0
+        return math.floor(batch * self.batch_size * share + 0.5)
+
+    def _on_class(self, position: int) -> Pick:
+        """The sample at a position in the endless row of those that are centred on a class."""
+        block, place = divmod(position, BLOCK)
+        classes = [index for index, quota in self._quotas.items() for _ in range(quota)]
+        order = np.random.default_rng((self.seed, _CLASSES, block)).permutation(classes)
+        index = int(order[place])
+        earlier = block * self._quotas[index] + int(np.count_nonzero(order[:place] == index))
+        seed = (self.seed, _ON_CLASS, index)
+        (field,) = walk(self._pools[index], earlier, count=1, seed=seed)
+        return Pick(field, index)
+
+    def draw_rich(self, rng: np.random.Generator) -> Pick:
+        """Any field that holds a class, and the class; there must be one."""
+        classes, quotas = list(self._quotas), list(self._quotas.values())
+        index = int(rng.choice(classes, p=np.divide(quotas, sum(quotas))))
+        return Pick(int(rng.choice(self._pools[index])), index)
+
+    @property
+    def has_foreground(self) -> bool:
+        """Whether any sample can be centred on a class."""
+        return bool(self._quotas)
+
+    @cached_property
+    def _pools(self) -> dict[int | None, list[int]]:
+        """The fields of a pass, repeated by area: of all, and of those that hold a class."""
+        times = [field for field, count in enumerate(self.tiles) for _ in range(count)]
+        known = range(1, len(self.weights) + 1)
+        on_class = {c: [field for field in times if c in self.holds[field]] for c in known}
+        return {None: times, **{c: fields for c, fields in on_class.items() if fields}}
+
+    @cached_property
+    def _quotas(self) -> dict[int, int]:
+        """How many samples of a block each class has: its weight, by largest remainder."""
+        weights = {c: self.weights[c - 1] for c in self._pools if c and self.weights[c - 1] > 0}
+        shares = {c: BLOCK * weight / sum(weights.values()) for c, weight in weights.items()}
+        quotas = {c: int(share) for c, share in shares.items()}
+        by_remainder = sorted(shares, key=lambda c: quotas[c] - shares[c])
+        for c in by_remainder[: BLOCK - sum(quotas.values())]:
+            quotas[c] += 1
+        return quotas
+
+
+def walk(items: Sequence[T], first: int, *, count: int, seed: tuple[int, ...]) -> list[T]:
+    """Positions `first` to `first + count` of an endless walk through shuffled passes."""
+    chosen = []
+    for position in range(first, first + count):
+        lap, place = divmod(position, len(items))
+        order = np.random.default_rng((*seed, lap)).permutation(len(items))
+        chosen.append(items[order[place]])
+    return chosen
 
 
 def sample_rng(seed: int, epoch: int, *, step: int, place: int) -> np.random.Generator:
     """The random numbers of one sample, whichever thread makes it, whenever."""
     return np.random.default_rng((seed, 2, epoch, step, place))
+
+
+def donor_rng(seed: int, epoch: int, *, step: int, place: int) -> np.random.Generator:
+    """The random numbers of the sample that lends cells to another one."""
+    return np.random.default_rng((seed, _DONOR, epoch, step, place))

@@ -93,7 +93,7 @@ def _with_thresholds(
         ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.float32]]]:
             items = track(fields, "validation fields", total=len(fields), progress=progress)
             for item in items:
-                image, mask, _ = read_labelled(item, dataset.classes)
+                image, mask, *_ = read_labelled(item, dataset.classes)
                 answer = predict_tiled(image, predict, plan, file_scale=item.scale)
                 known = mask != IGNORE
                 yield (mask == channel + 1)[known], answer[..., channel][known]

@@ -45,7 +45,7 @@ def preview_images(config: Previews, dataset: Dataset) -> list[Shown]:
 
 
 def _labelled(item: Labelled, classes: Classes) -> Shown:
-    image, mask, _ = read_labelled(item, classes)
+    image, mask, *_ = read_labelled(item, classes)
     return Shown(image, mask, item.scale)
 
 

@@ -15,8 +15,9 @@ from cervseg.config.training import TrainConfig
 from cervseg.contract import Activation, Contract, Preprocessing, TrainingImage, find_model
 from cervseg.data.labelled import labelled_tiles
 from cervseg.data.manifest import Dataset
-from cervseg.data.sampling import TileSampler
-from cervseg.errors import BudgetError, ConfigError, DataError
+from cervseg.data.pool import FieldOptions
+from cervseg.data.samples import Samples, field_samples, tile_samples
+from cervseg.errors import BudgetError, ConfigError
 from cervseg.losses import SegmentationLoss, Term, needs_softmax, treats_channels_alone
 from cervseg.metrics import make_metrics
 from cervseg.models.costs import training_bytes
@@ -46,6 +47,7 @@ class Setup:
         precision: Of the activations: float32, bfloat16, float16.
         seed: Of weights, draws and dropout.
         workers: Threads that make batches.
+        fields: How whole fields are read; None: training samples are tiles.
     """
 
     run: Run
@@ -56,6 +58,7 @@ class Setup:
     seed: int
     workers: int
     precision: str = "float32"
+    fields: FieldOptions | None = None
 
 
 def draft_contract(setup: Setup) -> Contract:
@@ -132,7 +135,7 @@ def fit(
         model = training_network(network)
     contract = with_geometry(contract, network)
     freeze(network, setup.train.freeze)
-    batches, validation = _batches(setup)
+    batches, validation = make_batches(setup, progress)
     model.compile(
         optimizer=make_optimizer(setup.train, len(batches)),
         loss=SegmentationLoss(
@@ -156,25 +159,28 @@ def fit(
     return contract, state
 
 
-def _batches(setup: Setup) -> tuple[TrainingBatches, TileBatches | None]:
-    dataset, config = setup.dataset, setup.train
-    rows = dataset.tiles_of("train")
-    if not rows:
-        raise DataError(f"{dataset.folder}: no training tiles in it")
+def make_batches(
+    setup: Setup, progress: Progress = SILENT
+) -> tuple[TrainingBatches, TileBatches | None]:
+    """What is trained on and what is validated on.
+
+    Raises:
+        ConfigError: A key does not fit the dataset.
+        DataError: There is nothing to train on, or a field is broken.
+    """
+    dataset, config, seed = setup.dataset, setup.train, setup.seed
+    samples: Samples = (
+        tile_samples(dataset, config, seed=seed)
+        if setup.fields is None
+        else field_samples(
+            dataset, config, setup.fields, seed=seed, workers=setup.workers, progress=progress
+        )
+    )
     batches = TrainingBatches(
-        labelled_tiles(dataset, rows),
-        dataset.classes,
+        samples,
         setup.preprocessing,
         channels=setup.model.input_channels,
         workers=setup.workers,
-        sampler=TileSampler(
-            tuple(row.foreground > 0 for row in rows),
-            config.batch_size,
-            config.steps_per_epoch,
-            config.foreground_fraction,
-            setup.seed,
-        ),
-        augmentation=config.augmentation,
     )
     held_out = dataset.tiles_of("valid")
     if not held_out:

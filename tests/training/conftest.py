@@ -15,7 +15,7 @@ from cervseg.runs import Run
 SIDE = 32
 TRAIN = {
     "batch_size": 2, "patience": 0, "epochs": 3, "learning_rate": 0.01, "metrics": ["dice"],
-    "previews": {"num_infer_images": 0}, "augmentation": {"deformation": 1},
+    "previews": {"num_infer_images": 0}, "augmentation": {"elastic": {"alpha": 30.0}},
 }  # fmt: skip
 MODEL = {"base_filters": 2, "num_layers": 2, "dropout_rate": 0.3}
 
@@ -33,7 +33,7 @@ def tile(name, split, folder):
     paths = (f"tiles/{name}.png", f"tiles/{name}_mask.png")
     share = float(mask.mean())
     return (
-        SourceRow(name, *paths, name, split, SIDE, SIDE, 1.0, 1.0, "", name, "", share),
+        SourceRow(name, *paths, "", "", name, split, "", SIDE, SIDE, 1.0, 1.0, "", name, "", share),
         TileRow(*paths, name, name, split, "window", 1.0, 0, 0, SIDE, SIDE, share, name),
     )
 
@@ -48,7 +48,7 @@ def make_dataset(tmp_path_factory):
         names += [(f"v{i}", "valid") for i in range(valid)]
         rows = [tile(name, split, folder) for name, split in names]
         cell = Classes.of({"cell": "#00ff00"})
-        document = describe(cell, scale=1.0, tile_size=SIDE, readings=("index", "index"))
+        document = describe(cell, scale=1.0, tile_size=SIDE, reading="index")
         document["options"] = DataConfig(tile_size=SIDE).model_dump(mode="json")
         sources, tiles = zip(*rows, strict=True)
         write_dataset(folder, document, sources=sources, tiles=tiles)

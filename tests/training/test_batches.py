@@ -6,6 +6,7 @@ from cervseg.classes import Classes
 from cervseg.config.augmentation import AugmentationConfig
 from cervseg.contract import Preprocessing
 from cervseg.data.labelled import labelled_tiles
+from cervseg.data.samples import TileSamples
 from cervseg.data.sampling import TileSampler
 from cervseg.errors import DataError
 from cervseg.images.preprocess import prepare
@@ -13,10 +14,7 @@ from cervseg.images.preprocess import prepare
 pytestmark = pytest.mark.usefixtures("started")
 
 CELL = Classes.of({"cell": "#00ff00"})
-STILL = AugmentationConfig(
-    hflip=False, vflip=False, rotation=0, scale=(1, 1), shear=0, deformation=0, brightness=0,
-    contrast=0, colour=0,
-)  # fmt: skip
+STILL = AugmentationConfig(preset="none")
 
 
 @pytest.fixture
@@ -36,11 +34,9 @@ def validation(tiles, *, preprocessing=None, channels=3, batch_size=2):
 def training(tiles, *, augmentation=None, workers=1, steps=None, seed=3):
     from cervseg.training.batches import TrainingBatches
 
-    return TrainingBatches(
-        tiles, CELL, Preprocessing(), channels=3, workers=workers,
-        sampler=TileSampler((True,) * len(tiles), 2, steps, 0.0, seed),
-        augmentation=augmentation or AugmentationConfig(),
-    )  # fmt: skip
+    sampler = TileSampler((True,) * len(tiles), 2, steps, 0.0, seed)
+    samples = TileSamples(tiles, CELL, sampler, augmentation or AugmentationConfig())
+    return TrainingBatches(samples, Preprocessing(), channels=3, workers=workers)
 
 
 def pixels_of(tile):
