@@ -1,6 +1,7 @@
 """Segment Pap-smear images of any size: tile, train, score, infer.
 
-The five commands are functions; each takes a config, or the path of one, and returns a `Report`:
+The five commands are functions, and so is `train --all-folds` (`cross_validate`); each takes a
+config, or the path of one, and returns a `Report`:
 
     import cervseg
 
@@ -14,6 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cervseg.commands.cross_validation import cross_validate
+    from cervseg.commands.dataset_check import dataset_check
     from cervseg.commands.dataset_tile import dataset_tile
     from cervseg.commands.evaluate import evaluate
     from cervseg.commands.infer import infer, tiled_infer
@@ -22,9 +25,20 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["dataset_tile", "evaluate", "infer", "load_config", "tiled_infer", "train"]
+__all__ = [
+    "cross_validate",
+    "dataset_check",
+    "dataset_tile",
+    "evaluate",
+    "infer",
+    "load_config",
+    "tiled_infer",
+    "train",
+]
 
 _HOMES = {
+    "cross_validate": "cervseg.commands.cross_validation",
+    "dataset_check": "cervseg.commands.dataset_check",
     "dataset_tile": "cervseg.commands.dataset_tile",
     "evaluate": "cervseg.commands.evaluate",
     "infer": "cervseg.commands.infer",

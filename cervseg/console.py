@@ -142,7 +142,9 @@ def report_document(report: Report, *, told: Collection[str] = ()) -> dict[str, 
         "exit_code": report.exit_code,
         "output": None if report.output is None else str(report.output),
         "results": report.results,
-        "failures": [failure._asdict() for failure in report.failures],
+        "failures": [
+            {"item": f.item, "message": f.message, "hint": f.hint} for f in report.failures
+        ],
         "notices": list(dict.fromkeys((*report.notices, *told))),
         "error": None,
     }

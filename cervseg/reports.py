@@ -13,11 +13,19 @@ JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
 
 
 class Failure(NamedTuple):
-    """One bad item of many; the rest went on."""
+    """One bad item of many; the rest went on.
+
+    Args:
+        item: Its name.
+        message: What is wrong with it.
+        hint: What to try next.
+        exit_code: 3, or 4 for a leak.
+    """
 
     item: str
     message: str
     hint: str | None = None
+    exit_code: int = 3
 
     @classmethod
     def of(cls, item: str, error: CervsegError) -> Self:
@@ -51,7 +59,7 @@ class Report:
         output: The folder written to.
         results: One record an item, in input order; becomes `results` of `--json`.
         paths: What stdout lists without `--json`.
-        failures: Bad items; any makes the exit code 3.
+        failures: Bad items; any makes the exit code 3, a leak 4.
         notices: Sentences worth reading, not errors.
         tables: What stderr shows.
         next_command: The command to type now.
@@ -68,8 +76,8 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0, or 3 where an item failed."""
-        return 3 if self.failures else 0
+        """0, or the largest of the failures': 3, or 4 where one is a leak."""
+        return max((failure.exit_code for failure in self.failures), default=0)
 
 
 class Bar(Protocol):

@@ -80,3 +80,17 @@ class Run:
     def evaluation(self, split: str) -> Path:
         """Scores on one split."""
         return self.folder / "evaluation" / split
+
+    def fold(self, number: int) -> Path:
+        """The run of one fold, where this is the folder of a cross-validation."""
+        return self.folder / f"fold{number}"
+
+    @property
+    def folds(self) -> Path:
+        """Scores over all folds."""
+        return self.folder / "folds.json"
+
+    @property
+    def folds_table(self) -> Path:
+        """The same, a row an image and class."""
+        return self.folder / "folds.csv"

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from cervseg.config import Config
 from cervseg.config.loader import load_config
+from cervseg.config.sources import FolderSource
 from cervseg.data.manifest import open_dataset
 from cervseg.errors import CervsegError
 from cervseg.inference.assembly import OutputFolder
@@ -140,7 +141,9 @@ def summary(
 def draw_fields(config: Config, count: int) -> None:
     """Draw the fields with the classes that the config names."""
     nuclei = ["--nuclei"] if len(config.data.classes) > 1 else []
-    folder = str(config.data.source[0].images.parent)
+    (source,) = config.data.source
+    assert isinstance(source, FolderSource)  # so are those of the demos
+    folder = str(source.images.parent)
     script("synthetic_fields.py", folder, "--fields", str(count), *nuclei)
 
 

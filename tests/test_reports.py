@@ -31,6 +31,14 @@ def test_one_bad_item_of_many_makes_the_exit_code_3():
     assert report.exit_code == 3
 
 
+def test_the_larger_exit_code_of_failures_wins():
+    leak, bad = Failure("a", "leak", exit_code=4), Failure("b", "is broken")
+
+    assert Report("dataset-check", failures=(leak, bad)).exit_code == 4
+    assert Report("dataset-check", failures=(bad, leak)).exit_code == 4
+    assert bad.exit_code == 3
+
+
 def test_tracked_items_come_in_order_and_move_the_bar_after_each():
     progress = Recorder()
 

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from cervseg import __version__
-from cervseg.cli import config, dataset, evaluate, infer, inspect, train
+from cervseg.cli import config, convert, dataset, evaluate, infer, inspect, train
 from cervseg.cli.job import Job, Talk
 from cervseg.cli.options import NO_VALUE, epilog
 from cervseg.console import (
@@ -83,6 +83,8 @@ def _config(context: typer.Context) -> None:
 
 
 app.command("dataset-tile", epilog=epilog(*dataset.EXAMPLES))(dataset.dataset_tile)
+app.command("dataset-check", epilog=epilog(*dataset.CHECK_EXAMPLES))(dataset.dataset_check)
+app.command("convert", epilog=epilog(*convert.EXAMPLES))(convert.convert)
 app.command("train", epilog=epilog(*train.EXAMPLES))(train.train)
 app.command("evaluate", epilog=epilog(*evaluate.EXAMPLES))(evaluate.evaluate)
 app.command("infer", epilog=epilog(*infer.INFER_EXAMPLES))(infer.infer)

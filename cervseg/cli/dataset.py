@@ -1,7 +1,23 @@
-"""`cervseg dataset-tile`."""
+"""`cervseg dataset-tile` and `cervseg dataset-check`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from cervseg.cli.job import Job, Talk, load, refuse_both, words_of
-from cervseg.cli.options import ConfigFile, Debug, Json, Overrides, Overwrite, Quiet, Resume
+from cervseg.cli.options import (
+    NO_VALUE,
+    AllowLeak,
+    ConfigFile,
+    Debug,
+    Json,
+    Output,
+    Overrides,
+    Overwrite,
+    Quiet,
+    Resume,
+)
 from cervseg.reports import Progress, Report
 
 EXAMPLES = (
@@ -13,6 +29,7 @@ EXAMPLES = (
 def dataset_tile(
     config: ConfigFile,
     *,
+    allow_leak: AllowLeak = None,
     overrides: Overrides = None,
     overwrite: Overwrite = False,
     resume: Resume = False,
@@ -28,6 +45,7 @@ def dataset_tile(
 
         return dataset_tile(
             load(config, overrides),
+            allow_leak=allow_leak,
             overwrite=overwrite,
             resume=resume,
             progress=progress,
@@ -35,3 +53,67 @@ def dataset_tile(
         )
 
     return Job("dataset-tile", work, Talk(json=json, quiet=quiet, debug=debug))
+
+
+CHECK_EXAMPLES = (
+    "cervseg dataset-check configs/metaplastic.yaml",
+    "cervseg dataset-check configs/metaplastic.yaml --fix datasets/metaplastic-clean",
+    "cervseg dataset-check fields --strict --output check",
+    "cervseg dataset-check configs/herlev.yaml --set data.split.kind=folders",
+    "cervseg dataset-check configs/metaplastic.yaml --augmentation",
+)
+
+
+def dataset_check(
+    subject: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG|FOLDER",
+            help="An experiment (.yaml), a dataset folder, or a folder with `images` and `masks`.",
+            show_default=False,
+        ),
+    ],
+    *,
+    output: Output = Path("cervseg-check"),
+    fix: Annotated[
+        Path | None,
+        typer.Option("--fix", metavar="DIR", help="Write a cleaned copy there; see the docs."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", metavar=NO_VALUE, help="Warnings are errors.")
+    ] = False,
+    augmentation: Annotated[
+        bool,
+        typer.Option(
+            "--augmentation", metavar=NO_VALUE, help="Also draw what training makes of images."
+        ),
+    ] = False,
+    overrides: Overrides = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> Job:
+    """Check every image and mask of a dataset; show what it consists of; write a cleaned copy.
+
+    Finds broken files, masks that do not fit, noise, wrong colours and indices, specks, near
+    duplicates and leaks. Ends with 3 where there are errors, 4 where there is a leak, 0 where
+    there are warnings only.
+    """
+    is_config = subject.suffix in (".yaml", ".yml")
+
+    def work(progress: Progress) -> Report:
+        from cervseg.commands.dataset_check import dataset_check
+
+        return dataset_check(
+            load(subject if is_config else None, overrides),
+            folder=None if is_config else subject,
+            output=output or Path("cervseg-check"),
+            fix=fix,
+            strict=strict,
+            augmentation=augmentation,
+            overwrite=overwrite,
+            progress=progress,
+        )
+
+    return Job("dataset-check", work, Talk(json=json, quiet=quiet, debug=debug))

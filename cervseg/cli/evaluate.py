@@ -8,7 +8,9 @@ import typer
 from cervseg.cli.job import Job, Talk, load, refuse_both, words_of
 from cervseg.cli.options import (
     NO_VALUE,
+    AllowLeak,
     Debug,
+    Fold,
     Json,
     Models,
     OptionalConfigFile,
@@ -26,6 +28,7 @@ EXAMPLES = (
     "cervseg evaluate configs/metaplastic.yaml --split valid --whole",
     "cervseg evaluate --model runs/metaplastic --images fields --masks truth",
     "cervseg evaluate configs/metaplastic.yaml --predictions other/masks",
+    "cervseg evaluate configs/metaplastic.yaml --set data.folds=5 --fold 2",
 )
 
 SplitName = Annotated[
@@ -62,11 +65,13 @@ def evaluate(
     model: Models = None,
     output: Output = None,
     split: SplitName = "test",
+    fold: Fold = None,
     images: Images = None,
     masks: Masks = None,
     predictions: Predictions = None,
     whole: Whole = False,
     stretch: Stretch = False,
+    allow_leak: AllowLeak = None,
     overrides: Overrides = None,
     overwrite: Overwrite = False,
     resume: Resume = False,
@@ -89,7 +94,8 @@ def evaluate(
         return evaluate(
             load(config, overrides), config_words=words_of(config, overrides),
             model=tuple(model or ()), output=output,
-            split=split, images=images, masks=masks, predictions=predictions,
+            split=split, fold=fold, images=images, masks=masks, predictions=predictions,
+            allow_leak=allow_leak,
             whole=whole, stretch=stretch, overwrite=overwrite, resume=resume, progress=progress,
         )  # fmt: skip
 

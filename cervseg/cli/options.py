@@ -46,6 +46,20 @@ Resume = Annotated[
     bool,
     typer.Option("--resume", metavar=NO_VALUE, help="Go on where the last run stopped, or start."),
 ]
+AllowLeak = Annotated[
+    str | None,
+    typer.Option(
+        "--allow-leak",
+        metavar="REASON",
+        help="Go on although data leaks, and keep the reason with what is written.",
+    ),
+]
+Fold = Annotated[
+    int | None,
+    typer.Option(
+        "--fold", metavar="K", min=0, help="Of a dataset in folds: the one that is scored, from 0."
+    ),
+]
 Json = Annotated[
     bool, typer.Option("--json", metavar=NO_VALUE, help="One JSON document on stdout.")
 ]

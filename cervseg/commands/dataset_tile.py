@@ -1,22 +1,30 @@
 """`cervseg dataset-tile`: photographs and masks to checked, leak-free tiles."""
 
+import logging
 import shutil
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from cervseg import __version__
+from cervseg.arrays import RGB
 from cervseg.classes import Classes
+from cervseg.commands.tally import count_cuts, cut_notices, tally_table
 from cervseg.config import Config
-from cervseg.config.data import DataConfig, Split
+from cervseg.config.data import DataConfig, FractionSplit, Split
 from cervseg.config.loader import as_config
 from cervseg.data.cutting import Cut, cut_field, mask_reading
-from cervseg.data.fields import SPLITS, Field, find_fields, list_problems
+from cervseg.data.fields import Field, list_problems
+from cervseg.data.folds import assign_folds, require_groups
 from cervseg.data.labelled import Labelled, read_labelled
-from cervseg.data.leaks import refuse_leaks
-from cervseg.data.manifest import TileRow, describe, open_dataset, write_dataset
+from cervseg.data.leaks import (
+    NearPair,
+    Tolerance,
+    find_near_leaks,
+    refuse_leaks,
+    tell_near_leaks,
+)
+from cervseg.data.manifest import SourceRow, describe, open_dataset, write_dataset
+from cervseg.data.sources import find_fields
 from cervseg.data.splits import assign_splits
 from cervseg.errors import ConfigError, DataError
 from cervseg.files import (
@@ -31,10 +39,22 @@ from cervseg.images.image import whole
 from cervseg.images.legend import add_legend
 from cervseg.images.masks import Reading
 from cervseg.images.overlays import write_picture
+from cervseg.images.readers import open_image
 from cervseg.images.sheets import contact_sheet, paint_mask
-from cervseg.reports import JSON, SILENT, Progress, Report, Table, track
+from cervseg.reports import JSON, SILENT, Progress, Report, track
 
-OURS = {"tiles", "dataset.json", "sources.csv", "manifest.csv", "samples.png", LOCK}
+log = logging.getLogger("cervseg")
+
+OURS = {
+    "tiles",
+    "masks",
+    "objects",
+    "dataset.json",
+    "sources.csv",
+    "manifest.csv",
+    "samples.png",
+    LOCK,
+}
 """What an unfinished dataset can hold; anything else in its place is somebody's."""
 
 SAMPLES = 8
@@ -44,6 +64,7 @@ SAMPLES = 8
 def dataset_tile(
     config: Config | Path | str,
     *,
+    allow_leak: str | None = None,
     config_words: str | None = None,
     overwrite: bool = False,
     resume: bool = False,
@@ -54,6 +75,14 @@ def dataset_tile(
     The folder appears as a whole or not at all. `resume` is accepted like everywhere: a finished
     dataset is kept, an unfinished one is made anew.
 
+    Args:
+        config: With section `data`.
+        allow_leak: Why a leak may stand; it becomes a notice, kept in `dataset.json`.
+        config_words: How a command line names the config, for the next command.
+        overwrite: Move an occupied output aside.
+        resume: Keep a finished dataset.
+        progress: Draws the bars.
+
     Raises:
         ConfigError: A key is missing or does not fit the data.
         OutputError: The folder is occupied.
@@ -61,14 +90,15 @@ def dataset_tile(
         LeakError: A group or an identical picture would stand in two splits.
     """
     config = as_config(config)
-    data = config.data
-    following = f"cervseg train {config_words}" if config_words else None
+    data, tolerance = config.data, Tolerance(allow_leak)
+    folds = " --all-folds" if data.folds else ""
+    following = f"cervseg train {config_words}{folds}" if config_words else None
     if resume and (data.output / "dataset.json").is_file():
         open_dataset(data.output).require_options(data)
         notice = f"{data.output} is complete, nothing to do"
         return Report("dataset-tile", data.output, notices=(notice,), next_command=following)
     _check_keys(data)
-    chosen, notices = assign_splits(find_fields(data), data.split)
+    chosen, notices = _assign(find_fields(data), data)
     reading = mask_reading(data, [field for field, _ in chosen])
     refuse_occupied(data.output, overwrite=overwrite)
     target = data.output.resolve()  # follows a link, and gives `.` a name
@@ -79,26 +109,60 @@ def dataset_tile(
         _empty(partial)
         seed = config.runtime.seed
 
-        def cut(number: int, field: Field, split: Split) -> Cut:
+        def cut(number: int, field: Field, split: Split | None) -> Cut:
             return cut_field(field, split, data=data, reading=reading, folder=partial,
                              seed=(seed, number))  # fmt: skip
 
-        cuts = _cut_all(chosen, cut, progress=progress)
-        refuse_leaks([cut.source for cut in cuts])
-        tiles = [row for cut in cuts for row in cut.tiles]
-        tile_reading: Reading = "index" if data.source[0].kind == "folders" else reading
-        _write(partial, data, cuts=cuts, seed=seed, readings=(reading, tile_reading))
-        _write_samples(partial, tiles, classes=data.class_table(), reading=tile_reading)
+        cuts = _in_folds(_cut_all(chosen, cut, progress=progress), data)
+        sources = [cut.source for cut in cuts]
+        with tolerance.tolerating():
+            refuse_leaks(sources)
+        near = _near_leaks(sources, progress=progress)
+        _write(partial, data, cuts=cuts, seed=seed, reading=reading,
+               found={**tolerance.record(), "near_duplicates": near})  # fmt: skip
+        _write_samples(partial, cuts, classes=data.class_table(), reading=reading)
     _put_in_place(partial, target)
+    counts = count_cuts(cuts)
     return Report(
         "dataset-tile",
         data.output,
-        results=(_counts(cuts),),
+        results=(counts,),
         paths=(data.output,),
-        notices=(*notices, *_notices(cuts)),
-        tables=(_table(cuts),),
+        notices=(*notices, *cut_notices(cuts), *tell_near_leaks(sources, near)),
+        tables=(tally_table(counts),),
         next_command=following,
     )
+
+
+def _assign(
+    fields: Sequence[Field], data: DataConfig
+) -> tuple[list[tuple[Field, Split | None]], list[str]]:
+    """The split of each field; none yet where folds decide."""
+    if data.folds is not None:
+        require_groups({field.group for field in fields}, data.folds)
+        return [(field, None) for field in fields], []
+    chosen, notices = assign_splits(fields, data.split)
+    return [(field, split) for field, split in chosen], notices
+
+
+def _in_folds(cuts: list[Cut], data: DataConfig) -> list[Cut]:
+    """Groups are shared out once it is known what they show."""
+    if data.folds is None:
+        return cuts
+    seed = data.split.seed if isinstance(data.split, FractionSplit) else 0
+    sources = assign_folds([cut.source for cut in cuts], data.folds, seed=seed)
+    return [cut._replace(source=row) for cut, row in zip(cuts, sources, strict=True)]
+
+
+def _near_leaks(sources: Sequence[SourceRow], *, progress: Progress) -> list[NearPair]:
+    def read(row: SourceRow) -> RGB:
+        image = open_image(Path(row.image))
+        return image.read(whole(image))
+
+    near, is_all = find_near_leaks(sources, read, progress=progress)
+    if not is_all:
+        log.warning("many images look alike: only the nearest were compared for near duplicates")
+    return near
 
 
 def _put_in_place(partial: Path, target: Path) -> None:
@@ -112,8 +176,8 @@ def _put_in_place(partial: Path, target: Path) -> None:
 
 def _check_keys(data: DataConfig) -> None:
     kinds = {source.kind for source in data.source}
-    if len(kinds) > 1:
-        raise ConfigError("'data.source': kinds `folders` and `tiles` can't be mixed")
+    if "tiles" in kinds and len(kinds) > 1:
+        raise ConfigError("'data.source': kind `tiles` can't be mixed with others")
     if kinds == {"tiles"} and (data.extra_scales or data.include_reduced):
         raise ConfigError("'data.source': kind `tiles` is not cut, so it takes no other scales")
 
@@ -128,8 +192,8 @@ def _empty(partial: Path) -> None:
 
 
 def _cut_all(
-    chosen: Sequence[tuple[Field, Split]],
-    cut: Callable[[int, Field, Split], Cut],
+    chosen: Sequence[tuple[Field, Split | None]],
+    cut: Callable[[int, Field, Split | None], Cut],
     *,
     progress: Progress,
 ) -> list[Cut]:
@@ -154,15 +218,15 @@ def _write(
     *,
     cuts: Sequence[Cut],
     seed: int,
-    readings: tuple[Reading, Reading],
+    reading: Reading,
+    found: dict[str, JSON],
 ) -> None:
     document = {
-        **describe(
-            data.class_table(), scale=data.scale, tile_size=data.tile_size, readings=readings
-        ),
+        **describe(data.class_table(), scale=data.scale, tile_size=data.tile_size, reading=reading),
         "options": data.model_dump(mode="json"),
         "seed": seed,
-        "counts": _counts(cuts),
+        "counts": count_cuts(cuts),
+        **found,
         "versions": {"cervseg": __version__},
     }
     tiles = [row for cut in cuts for row in cut.tiles]
@@ -173,62 +237,20 @@ def _write(
 
 
 def _write_samples(
-    folder: Path, tiles: Sequence[TileRow], *, classes: Classes, reading: Reading
+    folder: Path, cuts: Sequence[Cut], *, classes: Classes, reading: Reading
 ) -> None:
-    """A sheet of images over masks, those with foreground first."""
-    rich = sorted(tiles, key=lambda row: row.foreground == 0)
-    picked = rich[:: max(1, len(rich) // SAMPLES)][:SAMPLES]
+    """A sheet of images over masks, those with foreground first; of fields where nothing is cut."""
+    rows = [(row.tile, row.mask, row.foreground) for cut in cuts for row in cut.tiles] or [
+        (cut.source.image, cut.source.mask, cut.source.foreground) for cut in cuts
+    ]
+    rich = sorted(rows, key=lambda row: row[2] == 0)
     images, masks = [], []
-    for row in picked:
-        mask_file = folder / row.mask if row.mask else None
-        image, mask, _ = read_labelled(
-            Labelled(row.source, folder / row.tile, mask_file, reading), classes
+    for name, mask_name, _ in rich[:: max(1, len(rich) // SAMPLES)][:SAMPLES]:
+        mask_file = folder / mask_name if mask_name else None
+        image, mask, *_ = read_labelled(
+            Labelled(Path(name).stem, folder / name, mask_file, reading), classes
         )
         images.append(image.read(whole(image)))
         masks.append(paint_mask(mask, classes))
     sheet = contact_sheet([images, masks], side=200)
     write_picture(folder / "samples.png", add_legend(sheet, classes))
-
-
-def _counts(cuts: Sequence[Cut]) -> dict[str, JSON]:
-    counts: dict[str, JSON] = {}
-    for split in SPLITS:
-        ours = [cut for cut in cuts if cut.source.split == split]
-        kinds = Counter(row.kind for cut in ours for row in cut.tiles)
-        shares = [cut.source.foreground for cut in ours]
-        counts[split] = {
-            "images": len(ours),
-            "groups": len({cut.source.group for cut in ours}),
-            "tiles": kinds["window"],
-            "reduced": kinds["reduced"],
-            "empty_dropped": sum(cut.dropped for cut in ours),
-            "foreground": float(np.mean(shares)) if shares else 0.0,
-        }
-    return counts
-
-
-def _table(cuts: Sequence[Cut]) -> Table:
-    columns = ("split", "images", "groups", "tiles", "reduced", "empty dropped", "foreground")
-    rows = []
-    for split, counts in _counts(cuts).items():
-        assert isinstance(counts, dict)
-        *whole_numbers, share = counts.values()
-        rows.append((split, *map(str, whole_numbers), f"{share:.2%}"))
-    return Table("dataset", columns, tuple(rows))
-
-
-def _notices(cuts: Sequence[Cut]) -> list[str]:
-    notices = []
-    changed = float(np.mean([cut.changed for cut in cuts]))
-    if changed:
-        notices.append(
-            f"{changed:.2%} of the mask pixels had no exact class value and were decided by "
-            "threshold or nearest colour (JPEG noise, soft edges)"
-        )
-    padding = float(np.mean([cut.padding for cut in cuts]))
-    if padding:
-        notices.append(f"{padding:.1%} of the tile pixels are padding, reflected and ignored")
-    empty = [split for split in SPLITS if not any(cut.source.split == split for cut in cuts)]
-    if empty:
-        notices.append(f"no image in split {' and '.join(empty)}")
-    return notices

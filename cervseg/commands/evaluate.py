@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import Literal
 
 from cervseg import runtime
-from cervseg.arrays import Mask
+from cervseg.commands.fold import of_fold
+from cervseg.commands.record import score_settings
 from cervseg.commands.scored import Scored
-from cervseg.commands.task import Task, find_task
+from cervseg.commands.task import Guess, Task, find_task, read_predictions
 from cervseg.config import Config
 from cervseg.config.data import Split
 from cervseg.config.loader import as_config, load_config
 from cervseg.contract import Contract, find_model
-from cervseg.data.fields import list_problems, repeated_names
+from cervseg.data.folds import none_chosen
 from cervseg.data.labelled import Labelled, Read, read_labelled
+from cervseg.data.leaks import Tolerance
 from cervseg.errors import ConfigError, DataError, Interrupted
 from cervseg.files import claim
-from cervseg.images.image import find_images, whole
-from cervseg.images.masks import read_prediction
+from cervseg.images.image import whole
 from cervseg.inference.answers import tiled_answers, whole_answers
 from cervseg.inference.decision import decision_for
 from cervseg.inference.prediction import plan_tiles
@@ -30,9 +31,6 @@ from cervseg.scoring.summary import summarize
 
 Mode = Literal["tiled", "whole", "stretch", "predictions"]
 
-Guess = Callable[[Labelled, Read], Mask]
-"""From a labelled image to the mask that is scored."""
-
 
 def evaluate(
     config: Config | Path | str | None = None,
@@ -40,11 +38,13 @@ def evaluate(
     model: Sequence[Path | str] = (),
     output: Path | str | None = None,
     split: Split = "test",
+    fold: int | None = None,
     images: Path | None = None,
     masks: Path | None = None,
     predictions: Path | None = None,
     whole: bool = False,
     stretch: bool = False,
+    allow_leak: str | None = None,
     config_words: str | None = None,
     overwrite: bool = False,
     resume: bool = False,
@@ -59,11 +59,13 @@ def evaluate(
         model: Run or model folders; default: the key `model`, else `train.output`.
         output: Folder to write; default: the key `output`, else `evaluation/SPLIT` of the run.
         split: Of the dataset.
+        fold: Of a dataset in folds; it names the run in `train.output`, too.
         images: Labelled images outside any dataset, with `masks`.
         masks: Their masks, paired by stem.
         predictions: Folder of masks to score instead of a model.
         whole: Each image fitted to one tile.
         stretch: With `whole`: squeezed to the square tile, as published figures did.
+        allow_leak: Why a leak may stand; it becomes a notice, kept with the scores.
         config_words: How a command line names the config, for the next command.
         overwrite: Move an occupied output aside.
         resume: Keep a finished evaluation.
@@ -77,14 +79,20 @@ def evaluate(
         LeakError: The model, or its training data, has seen the images.
         Interrupted: Ctrl-C or SIGTERM; nothing is written.
     """
-    config = as_config(config)
+    config, tolerance = of_fold(as_config(config), fold), Tolerance(allow_leak)
     mode = _mode(predictions=predictions, whole=whole, stretch=stretch)
     if (images is None) != (masks is None):
         raise ConfigError("--images and --masks go together")
     folders = (Path(images), Path(masks)) if images is not None and masks is not None else None
+    if folders and fold is not None:
+        raise ConfigError("--fold is of a dataset, --images and --masks are outside any")
+    if config.data.folds and fold is None and not folders:  # before its model is missed
+        raise none_chosen(config.data.output, config.data.folds)
     paths = [] if predictions else _model_paths(config, model)
     contracts = [Contract.load(find_model(path)) for path in paths]
-    task = find_task(config, contracts, split=split, folders=folders)
+    task = find_task(
+        config, contracts, split=split, folders=folders, fold=fold, tolerance=tolerance
+    )
     folder = Path(output) if output else _output(config, paths, name=task.name, mode=mode)
     if resume and (folder / "scores.json").is_file():
         return Report("evaluate", folder, notices=(f"{folder} is complete, nothing to do",))
@@ -99,10 +107,15 @@ def evaluate(
             )
         except KeyboardInterrupt as exc:
             raise Interrupted("interrupted; no score is written") from exc
-        report = _write(config, task, folder, scored=scored, heading=heading, losses=losses)
+        report = _write(config, task, folder, scored=scored, heading=heading, losses=losses,
+                        mode=mode, tolerance=tolerance)  # fmt: skip
     model_words = shlex.join(w for path in paths for w in ("--model", str(path)))
     unnamed = "" if config.tiled_infer.images else " IMAGES"
-    following = f"cervseg tiled-infer {config_words or model_words}{unnamed}" if paths else None
+    if config_words and fold is not None:
+        model_words = f"{config_words} {model_words}"  # the config itself names no fold
+    elif config_words:
+        model_words = config_words
+    following = f"cervseg tiled-infer {model_words}{unnamed}" if paths else None
     return replace(report, next_command=following)
 
 
@@ -149,7 +162,7 @@ def _score(
     assess: Callable[[Labelled, Read], None] | None = None
     losses: dict[str, float] = {}
     if predictions is not None:
-        guess, what = _read_predictions(predictions, task), f"masks of {predictions}"
+        guess, what = read_predictions(predictions, task), f"masks of {predictions}"
     else:
         guess = _open(config, mode=mode, paths=paths, progress=progress)
         what = f"{mode}, {' and '.join(map(str, paths))}"
@@ -168,27 +181,6 @@ def _score(
     if not scored.rows:
         raise DataError(f"{task.name}: no image could be scored: {scored.failures[0].message}")
     return scored, f"{task.name}: {len(scored.rows)} images, {what}", losses
-
-
-def _read_predictions(folder: Path, task: Task) -> Guess:
-    if (folder / "masks").is_dir() and (folder / "overlays").is_dir():
-        raise DataError(f"{folder}: an output folder, not its masks", hint=f"{folder / 'masks'}")
-    found = find_images(folder)
-    problems = repeated_names((path.stem, path) for path in found)
-    if problems:
-        raise DataError(list_problems("predictions are ambiguous", problems))
-    files = {path.stem: path for path in found}
-    missing = [item.name for item in task.items if item.name not in files]
-    if missing:
-        raise DataError(f"{folder}: no mask for {missing[0]} ({len(missing)} missing in all)")
-
-    def guess(item: Labelled, read: Read) -> Mask:
-        mask = read_prediction(files[item.name], task.classes)
-        if mask.shape != read.mask.shape:
-            raise DataError(f"{files[item.name]}: its size is not that of the image")
-        return mask
-
-    return guess
 
 
 def _open(config: Config, *, mode: Mode, paths: Sequence[Path], progress: Progress) -> Guess:
@@ -237,6 +229,8 @@ def _write(
     scored: Scored,
     heading: str,
     losses: dict[str, float],
+    mode: Mode,
+    tolerance: Tolerance,
 ) -> Report:
     summaries = {
         name: summarize(
@@ -247,7 +241,9 @@ def _write(
         )
         for i, name in enumerate(task.classes.names)
     }
-    warning = "data the model was fitted on" if task.fitted else None
+    warning = "data with a leak that was allowed" if tolerance.found else None
+    if task.fitted:
+        warning = "data the model was fitted on"
     evaluation = Evaluation(
         heading=f"{warning}: {heading}" if warning else heading,
         split=task.name,
@@ -258,6 +254,11 @@ def _write(
         losses=losses,
         confusion=scored.confusion.tolist(),
         surface_tolerance=scored.tolerance,
+        notes={
+            "settings": score_settings(config, mode),
+            "failed": [failure.item for failure in scored.failures],
+            **tolerance.record(),
+        },
     )
     paths = write_evaluation(folder, evaluation)
     overlays = []
@@ -273,6 +274,6 @@ def _write(
         results=evaluation.results(),
         paths=(*paths, *overlays),
         failures=tuple(scored.failures),
-        notices=(f"these scores are on {warning}",) if warning else (),
+        notices=(*task.notices, *([f"these scores are on {warning}"] if warning else [])),
         tables=score_tables(evaluation),
     )

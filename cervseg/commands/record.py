@@ -1,9 +1,11 @@
-"""What an inference was made with, so that only the same one goes on in its folder."""
+"""What an inference or scores were made with, so that only the same goes on in their folder."""
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from cervseg.config import Config
+from cervseg.config.base import Section
 from cervseg.config.inference import InferConfig
 from cervseg.contract import find_model
 from cervseg.errors import ConfigError, OutputError
@@ -16,6 +18,24 @@ def make_record(command: str, section: InferConfig, models: Sequence[Path]) -> d
     settings = section.model_dump(mode="json", exclude={"images", "output", "model"})
     digests: list[JSON] = [_digest(find_model(path)) for path in models]
     return {"command": command, "settings": settings, "models": digests}
+
+
+WITHOUT_EFFECT = {"images", "output", "model", "overlays", "probabilities", "colorize"}
+"""Keys that change no score."""
+
+
+def score_settings(config: Config, mode: str) -> dict[str, JSON]:
+    """What scores depend on beside model and data: kept with them.
+
+    Args:
+        config: Of the experiment.
+        mode: tiled, whole, stretch or predictions.
+    """
+    sections: dict[str, Section] = {"evaluate": config.evaluate}
+    if mode != "predictions":
+        sections["prediction"] = config.tiled_infer if mode == "tiled" else config.infer
+    settings = {k: v.model_dump(mode="json", exclude=WITHOUT_EFFECT) for k, v in sections.items()}
+    return {"mode": mode, "seed": config.runtime.seed, **settings}
 
 
 def _digest(folder: Path) -> str:

@@ -61,6 +61,7 @@ class Scored:
                 scale=item.scale,
                 mpp=own or self.mpp,
                 tolerance=self.tolerance,
+                cells=read.objects,
             )
             for index in range(1, len(self.classes) + 1)
         ]

@@ -1,20 +1,36 @@
 """What is to be scored, and whether that is fair."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cervseg.arrays import Mask
 from cervseg.classes import Classes
 from cervseg.config import Config
 from cervseg.config.data import Split
 from cervseg.contract import Contract
-from cervseg.data.labelled import Labelled, labelled_folders, labelled_sources
-from cervseg.data.leaks import refuse_leaks, refuse_trained_images
-from cervseg.data.manifest import open_dataset
+from cervseg.data.duplicates import perceptual_hash
+from cervseg.data.fields import list_problems, repeated_names
+from cervseg.data.folds import open_fold
+from cervseg.data.labelled import Labelled, Read, labelled_folders, labelled_sources
+from cervseg.data.leaks import (
+    Fingerprint,
+    Tolerance,
+    near_pairs,
+    refuse_leaks,
+    refuse_trained_images,
+    tell_near_leaks,
+    tell_resemblance,
+)
+from cervseg.data.sources import mask_options
 from cervseg.errors import DataError, ModelError
 from cervseg.files import pixel_digest
-from cervseg.images.image import whole
+from cervseg.images.image import find_images, whole
+from cervseg.images.masks import read_prediction
 from cervseg.images.readers import open_image
+
+Guess = Callable[[Labelled, Read], Mask]
+"""From a labelled image to the mask that is scored."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +42,16 @@ class Task:
         items: In order.
         classes: Of the masks.
         fitted: Whether the model was fitted on them.
+        notices: Of images that may be known to the model all the same.
+        known: Digests of images whose pixels were compared with these when they were cut.
     """
 
     name: str
     items: list[Labelled]
     classes: Classes
     fitted: bool
+    notices: tuple[str, ...] = ()
+    known: frozenset[str] = frozenset()
 
 
 def find_task(
@@ -40,6 +60,8 @@ def find_task(
     *,
     split: Split,
     folders: tuple[Path, Path] | None,
+    fold: int | None = None,
+    tolerance: Tolerance | None = None,
 ) -> Task:
     """List the images of a split, or of labelled folders, and refuse what would flatter.
 
@@ -48,22 +70,32 @@ def find_task(
         contracts: Of the models to score; none where finished masks are scored.
         split: Of the dataset.
         folders: Images and masks outside any dataset, instead of a split.
+        fold: Of a dataset in folds, the one whose split it is.
+        tolerance: Lets leaks pass; default: none.
 
     Raises:
+        ConfigError: The dataset is in folds and none is named, or the other way round.
         DataError: There is no such dataset, split or folder.
         ModelError: Model and data have different classes.
         LeakError: A model, or the data it was trained on, has seen an image to be scored.
     """
-    task = _of_folders(config, contracts, folders) if folders else _of_split(config, split)
+    tolerance = tolerance or Tolerance()
+    if folders:
+        task = _of_folders(config, contracts, folders)
+    else:
+        task = _of_split(config, split, fold=fold, tolerance=tolerance)
+    prints = _fingerprints(task.items) if contracts and not task.fitted else []
+    notices = dict.fromkeys(task.notices)
     for contract in contracts:
         if contract.classes.names != task.classes.names:
             raise ModelError(
                 f"the model knows the classes {', '.join(contract.classes.names)}, "
                 f"the data has {', '.join(task.classes.names)}"
             )
-        if not task.fitted:
-            refuse_trained_images(_digests(task.items), contract)
-    return task
+        with tolerance.tolerating():
+            refuse_trained_images(prints, contract)
+        notices |= dict.fromkeys(tell_resemblance(prints, contract, compared=task.known))
+    return replace(task, notices=tuple(notices))
 
 
 def _of_folders(config: Config, contracts: Sequence[Contract], folders: tuple[Path, Path]) -> Task:
@@ -74,39 +106,74 @@ def _of_folders(config: Config, contracts: Sequence[Contract], folders: tuple[Pa
         reading = "threshold" if classes.is_binary else "colour"
     return Task(
         f"folder-{images.resolve().name}",
-        labelled_folders(images, masks, reading),
+        labelled_folders(images, masks, reading, options=mask_options(config.data)),
         classes,
         fitted=False,
     )
 
 
-def _of_split(config: Config, split: Split) -> Task:
-    dataset = open_dataset(config.data.output)
-    refuse_leaks(dataset.sources)
+def _of_split(config: Config, split: Split, *, fold: int | None, tolerance: Tolerance) -> Task:
+    dataset = open_fold(config.data.output, fold)
+    with tolerance.tolerating():
+        refuse_leaks(dataset.sources)
     rows = dataset.sources_of(split)
     if not rows:
         raise DataError(f"{dataset.folder}: no image in split {split}")
     dataset.require_sources(split)
-    return Task(split, labelled_sources(dataset, rows), dataset.classes, split != "test")
+    return Task(
+        split,
+        labelled_sources(dataset, rows),
+        dataset.classes,
+        split != "test",
+        tuple(tell_near_leaks(dataset.sources, near_pairs(dataset))),
+        frozenset(row.sha256 for row in dataset.sources),
+    )
 
 
-def _digests(items: Sequence[Labelled]) -> list[tuple[str, str]]:
-    """Name and digest of each image as it is now; a broken one fails later, alone.
+def _fingerprints(items: Sequence[Labelled]) -> list[Fingerprint]:
+    """Each image as it is now; a broken one fails later, alone.
 
     Raises:
         DataError: A photograph is no longer the one that was cut.
     """
-    digests = []
+    prints = []
     for item in items:
         try:
             image = open_image(item.image)
         except DataError:
             continue
-        digest = pixel_digest(image.read(whole(image)))
+        pixels = image.read(whole(image))
+        digest = pixel_digest(pixels)
         if item.sha256 is not None and digest != item.sha256:
             raise DataError(
                 f"{item.image}: changed since the dataset was cut",
                 hint="cut it again: cervseg dataset-tile CONFIG --overwrite",
             )
-        digests.append((item.name, digest))
-    return digests
+        prints.append(Fingerprint(item.name, digest, perceptual_hash(pixels)))
+    return prints
+
+
+def read_predictions(folder: Path, task: Task) -> Guess:
+    """Pair finished masks with the images of a task.
+
+    Raises:
+        DataError: The folder is no folder of masks, or lacks one.
+    """
+    if (folder / "masks").is_dir() and (folder / "overlays").is_dir():
+        raise DataError(f"{folder}: an output folder, not its masks", hint=f"{folder / 'masks'}")
+    found = find_images(folder)
+    problems = repeated_names((path.stem, path) for path in found)
+    if problems:
+        raise DataError(list_problems("predictions are ambiguous", problems))
+    files = {path.stem: path for path in found}
+    missing = [item.name for item in task.items if item.name not in files]
+    if missing:
+        raise DataError(f"{folder}: no mask for {missing[0]} ({len(missing)} missing in all)")
+
+    def guess(item: Labelled, read: Read) -> Mask:
+        mask = read_prediction(files[item.name], task.classes)
+        if mask.shape != read.mask.shape:
+            raise DataError(f"{files[item.name]}: its size is not that of the image")
+        return mask
+
+    return guess

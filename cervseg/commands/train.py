@@ -11,11 +11,21 @@ from typing import TYPE_CHECKING
 
 from cervseg import runtime
 from cervseg.commands.draft import preprocessing
+from cervseg.commands.fold import of_fold
 from cervseg.config import Config
 from cervseg.config.loader import as_config, config_differences, dump_config, load_config
 from cervseg.contract import Contract, find_model
-from cervseg.data.leaks import refuse_leaks, refuse_trained_images
-from cervseg.data.manifest import Dataset, open_dataset
+from cervseg.data.folds import open_fold
+from cervseg.data.leaks import (
+    Fingerprint,
+    Tolerance,
+    near_pairs,
+    refuse_leaks,
+    refuse_trained_images,
+    tell_near_leaks,
+)
+from cervseg.data.manifest import Dataset
+from cervseg.data.pool import field_options
 from cervseg.errors import CervsegError, ConfigError, DataError, Interrupted
 from cervseg.files import claim, read_json, write_json, write_text
 from cervseg.reports import JSON, SILENT, Progress, Report
@@ -33,6 +43,7 @@ FREE_ON_RESUME = (
     "evaluate",
     "infer",
     "tiled_infer",
+    "data.cache",
     "data.output",
     "train.output",
     "train.plot_metrics",
@@ -46,6 +57,8 @@ FREE_ON_RESUME = (
 def train(
     config: Config | Path | str,
     *,
+    fold: int | None = None,
+    allow_leak: str | None = None,
     config_words: str | None = None,
     overwrite: bool = False,
     resume: bool = False,
@@ -55,6 +68,16 @@ def train(
 
     With `resume` an interrupted run goes on after its last finished epoch, and a run that is not
     there yet is started.
+
+    Args:
+        config: Of the experiment.
+        fold: Of a dataset in folds, the one that will be scored; its run is `fold0`, `fold1`, …
+            in `train.output`.
+        allow_leak: Why a leak may stand; it becomes a notice, kept in `run.json`.
+        config_words: How a command line names the config, for the next command.
+        overwrite: Move an occupied output aside.
+        resume: Go on where the run was interrupted.
+        progress: Draws the bars.
 
     Raises:
         ConfigError: A key does not fit the dataset, or differs from that of the run resumed.
@@ -66,25 +89,28 @@ def train(
         BudgetError: Memory ran out.
         Interrupted: Ctrl-C or SIGTERM; finished epochs are saved.
     """
-    config = as_config(config)
-    dataset = open_dataset(config.data.output)
+    config = of_fold(as_config(config), fold)
+    tolerance = Tolerance(allow_leak)
+    dataset = open_fold(config.data.output, fold, hint="add --fold K or --all-folds")
     dataset.require_options(config.data)
     dataset.require_sources("valid")
-    refuse_leaks(dataset.sources)
-    if config.train.start_from is not None:
-        start = Contract.load(find_model(config.train.start_from))
-        held_out = [*dataset.sources_of("valid"), *dataset.sources_of("test")]
-        refuse_trained_images([(row.name, row.sha256) for row in held_out if row.sha256], start)
+    with tolerance.tolerating():
+        refuse_leaks(dataset.sources)
+    with tolerance.tolerating():
+        _refuse_seen(config, dataset)
     run = Run(config.train.output)
     # A run that came to no epoch's end, refused for a wrong key say, is in nobody's way.
     afresh = run.has_only_begun()
     resumed = resume and run.record.is_file() and not afresh
     with claim(run.folder, overwrite=overwrite, resume=resumed or afresh), _logged(run):
         if resumed:
-            _check_resumed(run, config, dataset)
+            check_resumed(run, config, dataset)
         else:
             write_text(run.config, dump_config(config))
-        record = _open_record(run, config, dataset, resumed=resumed)
+        for notice in tell_near_leaks(dataset.sources, near_pairs(dataset)):
+            log.warning(notice)
+        found = {**tolerance.record(), **({} if fold is None else {"fold": fold})}
+        record = _open_record(run, config, dataset, resumed=resumed, found=found)
         try:
             contract, state = _fit(run, config, dataset, resume=resumed, progress=progress)
         except KeyboardInterrupt as exc:
@@ -95,10 +121,28 @@ def train(
             _close_record(run, record, ended=f"{type(exc).__name__}: {exc}")
             raise
         _close_record(run, record, ended=state.ended or "epochs")
+    if config_words and fold is not None:
+        config_words += f" --fold {fold}"
     return _report(run, contract, state, config_words=config_words)
 
 
-def _check_resumed(run: Run, config: Config, dataset: Dataset) -> None:
+def _refuse_seen(config: Config, dataset: Dataset) -> None:
+    """Weights to start from must not have seen what is held out."""
+    if config.train.start_from is None:
+        return
+    start = Contract.load(find_model(config.train.start_from))
+    held_out = [*dataset.sources_of("valid"), *dataset.sources_of("test")]
+    images = [Fingerprint(row.name, row.sha256, row.phash) for row in held_out if row.sha256]
+    refuse_trained_images(images, start)
+
+
+def check_resumed(run: Run, config: Config, dataset: Dataset) -> None:
+    """Check that a run was begun with this config and this data.
+
+    Raises:
+        ConfigError: A key that steers the training differs.
+        DataError: The dataset differs.
+    """
     old = load_config(run.config).config
     differences = config_differences(old, config, FREE_ON_RESUME)
     if differences:
@@ -114,7 +158,9 @@ def _check_resumed(run: Run, config: Config, dataset: Dataset) -> None:
         )
 
 
-def _open_record(run: Run, config: Config, dataset: Dataset, *, resumed: bool) -> dict[str, JSON]:
+def _open_record(
+    run: Run, config: Config, dataset: Dataset, *, resumed: bool, found: dict[str, JSON]
+) -> dict[str, JSON]:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     record: dict[str, JSON] = (
         read_json(run.record, what="run")
@@ -129,6 +175,7 @@ def _open_record(run: Run, config: Config, dataset: Dataset, *, resumed: bool) -
     )
     record.pop("format", None)
     record |= {
+        **found,
         "dataset": dataset.fingerprint,
         "threads": runtime_config.threads or runtime.allowed_cores(),
         "versions": runtime.versions(),
@@ -177,6 +224,7 @@ def _setup(run: Run, config: Config, dataset: Dataset) -> "Setup":
         precision=config.runtime.precision,
         seed=config.runtime.seed,
         workers=config.train.workers or runtime.allowed_cores(),
+        fields=field_options(config.data),
     )
 
 

@@ -8,41 +8,35 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cervseg.classes import Classes, parse_colour
 from cervseg.config.base import ConfigPath, Section
+from cervseg.config.sources import LabelImageSource, Sources
 
 Split = Literal["train", "valid", "test"]
 
-
-class Source(Section):
-    """One collection of images and masks."""
-
-    kind: Literal["folders", "tiles"] = Field(
-        "folders", description="photographs and masks in folders, or a set that is already tiled"
-    )
-    images: ConfigPath = Field(
-        description="folder of images, read recursively; `{split}` in it names split folders"
-    )
-    masks: ConfigPath = Field(description="folder of masks, paired with the images by stem")
-    scale: tuple[Annotated[float, Field(gt=0, le=64)], Annotated[float, Field(gt=0, le=64)]] = (
-        Field((1.0, 1.0), description="full-size pixels per file pixel, vertical and horizontal")
-    )
-
-    @model_validator(mode="after")
-    def _check_split_folders(self) -> "Source":
-        has_split = ["{split}" in str(path) for path in (self.images, self.masks)]
-        if has_split[0] != has_split[1]:
-            raise ValueError("`{split}` must be in both `images` and `masks` or in neither")
-        if self.kind == "tiles" and not has_split[0]:
-            raise ValueError("kind `tiles` needs `{split}` in `images` and `masks`")
-        return self
+Weight = Annotated[float, Field(ge=0, le=1)]
 
 
 class MaskReading(Section):
     """How the pixels of a mask file become classes."""
 
-    read: Literal["auto", "index", "colour", "threshold"] = Field(
+    read: Literal["auto", "index", "colour", "threshold", "luma"] = Field(
         "auto",
         description="index: pixel values are classes; colour: the nearest class colour; threshold: "
-        "largest channel >= 128; auto: threshold for one class, else colour",
+        "largest channel >= `threshold`; luma: the nearest grey level of a class colour; "
+        "auto: threshold for one class, else colour",
+    )
+    threshold: Annotated[int, Field(ge=1, le=255)] | Literal["otsu", "triangle"] = Field(
+        128, description="of `read` threshold: a grey level, or found for each mask"
+    )
+    blur: float = Field(
+        0.0, ge=0, le=20, description="sigma of a Gaussian before the threshold, pixels; 0: off"
+    )
+    luma: tuple[Weight, Weight, Weight] = Field(
+        (0.299, 0.587, 0.114), description="shares of red, green and blue in a grey level"
+    )
+    interpolation: Literal["nearest", "area"] = Field(
+        "nearest",
+        description="at another scale: the class under a pixel's centre, or the one that covers "
+        "most of it",
     )
 
 
@@ -91,22 +85,19 @@ class Preprocess(Section):
     sharpen: float = Field(0.0, ge=0, le=5, description="strength of a 3 x 3 sharpening; 0 is off")
 
 
-def _as_list(value: object) -> object:
-    return (value,) if isinstance(value, dict) else value
-
-
 def _with_kind(value: object) -> object:
     return {"kind": "fractions", **value} if isinstance(value, dict) else value
+
+
+GROUPINGS = ("group_pattern", "group_block", "group_file", "group_folder")
+"""Keys that say what a group is; at most one of them."""
 
 
 class DataConfig(Section):
     """Images, masks, classes, splits, tiles."""
 
     output: ConfigPath = Field(Path("datasets/cervseg"), description="the dataset folder to write")
-    source: Annotated[
-        tuple[Source, ...],
-        BeforeValidator(_as_list, json_schema_input_type=Source | tuple[Source, ...]),
-    ] = Field((), description="one collection of images and masks, or a list of them")
+    source: Sources = Field((), description="one collection of annotated images, or a list")
     classes: dict[str, str] = Field(
         {"cell": "#00ff00"}, min_length=1, max_length=30, description="class names and colours"
     )
@@ -122,8 +113,30 @@ class DataConfig(Section):
     group_block: int | None = Field(
         None, ge=1, description="n: the last number of the name // n is the group"
     )
+    group_file: ConfigPath | None = Field(
+        None, description="CSV with the columns `file` and `group`: the group of each image name"
+    )
+    group_folder: bool = Field(
+        False, description="the folder an image lies in is its group (a slide, a patient)"
+    )
     split: Annotated[SplitKind, BeforeValidator(_with_kind)] = Field(
         FractionSplit(), description="which groups train, validate and test"
+    )
+    folds: int | None = Field(
+        None,
+        ge=3,
+        le=20,
+        description="instead of `split`: groups in so many folds; fold k is the test of "
+        "`train --fold k`, fold k + 1 its validation",
+    )
+    sampling: Literal["tiles", "fields"] = Field(
+        "tiles",
+        description="train on the tiles that were cut, or on windows drawn anywhere in the fields",
+    )
+    cache: str = Field(
+        "2GB",
+        pattern=r"^\d+(\.\d+)? ?(MB|GB)$",
+        description="of `sampling` fields: disk for decoded fields, mapped into memory; 0MB: off",
     )
     scale: float = Field(
         1.0, gt=0, le=8, description="the model's scale; 0.25 sees a quarter of each side"
@@ -172,18 +185,38 @@ class DataConfig(Section):
         scales = [f"{scale:g}" for scale in (self.scale, *self.extra_scales)]
         if len(set(scales)) < len(scales):
             raise ValueError("`extra_scales` names a scale twice")
-        if self.group_pattern is not None and self.group_block is not None:
-            raise ValueError("`group_pattern` and `group_block` exclude each other")
-        has_folders = all("{split}" in str(source.images) for source in self.source)
+        if self.sampling == "fields" and (self.extra_scales or self.include_reduced):
+            raise ValueError(
+                "`extra_scales` and `include_reduced` are of tiles; with `sampling` fields widen "
+                "`train.augmentation.scale`"
+            )
+        ways = {name: getattr(self, name) for name in GROUPINGS}
+        chosen = [f"`{name}`" for name, value in ways.items() if value not in (None, False)]
+        if len(chosen) > 1:
+            raise ValueError(f"{' and '.join(chosen)} exclude each other")
+        has_folders = all("{split}" in str(getattr(s, "images", "")) for s in self.source)
         if self.split.kind == "folders" and not has_folders:
-            raise ValueError("split kind `folders` needs `{split}` in `images` and `masks`")
+            raise ValueError("split kind `folders` needs `{split}` in `images` of every source")
+        self._check_source_classes()
         return self
+
+    def _check_source_classes(self) -> None:
+        known = {*self.classes, "background", "ignore"}
+        for source in self.source:
+            for name in getattr(source, "rename", {}).values():
+                if name not in known:
+                    raise ValueError(f"`rename` leads to {name!r}, which is no class")
+            if isinstance(source, LabelImageSource):
+                if source.class_name is None and len(self.classes) > 1:
+                    raise ValueError("kind `label_images` needs `class_name` for several classes")
+                if source.class_name is not None and source.class_name not in self.classes:
+                    raise ValueError(f"`class_name` {source.class_name!r} is no class")
 
     def class_table(self) -> Classes:
         """The classes as the rest of the package sees them."""
         return Classes.of(self.classes)
 
-    def mask_reading(self) -> Literal["index", "colour", "threshold"]:
+    def mask_reading(self) -> Literal["index", "colour", "threshold", "luma"]:
         """`masks.read` with `auto` resolved."""
         if self.masks.read == "auto":
             return "threshold" if len(self.classes) == 1 else "colour"

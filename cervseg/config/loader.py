@@ -196,7 +196,7 @@ def _origins(config: Config, written: _Written) -> dict[str, str]:
 
 
 def _place_of(key: str, written: _Written) -> Place | None:
-    """Where a leaf was written, or the short form that stands for it: `loss: dice`."""
+    """Where a leaf was written, or the short form that stands for it: `loss: dice`, `shear: 5`."""
     parts = key.split(".")
     alone = ".".join(part for part in parts if not part.isdigit())  # `source:` may be one mapping
     if key in written.places or alone in written.places:
@@ -207,7 +207,9 @@ def _place_of(key: str, written: _Written) -> Place | None:
             here = here.get(part)
         elif isinstance(here, tuple) and part.isdigit():
             here = here[int(part)] if int(part) < len(here) else None
-        if isinstance(here, str):
+        following = parts[n] if n < len(parts) else ""
+        goes_on = isinstance(here, dict) or (isinstance(here, tuple) and following.isdigit())
+        if here is not None and not goes_on:
             return written.places.get(".".join(parts[:n]))
     return None
 

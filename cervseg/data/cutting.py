@@ -1,22 +1,26 @@
 """Cut one field: its tiles on disk, and its rows of the manifest."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from cervseg.annotations.label_images import write_label_image
 from cervseg.arrays import Mask
 from cervseg.config.data import DataConfig, Split
+from cervseg.data.duplicates import perceptual_hash
 from cervseg.data.fields import Field
-from cervseg.data.labelled import Labelled, read_labelled
 from cervseg.data.manifest import DOCUMENT, SourceRow, TileRow
 from cervseg.data.tiling import Tile, Tiling, cut_tiles, foreground_share
+from cervseg.data.truth import Found, MaskFile, empty_mask
 from cervseg.errors import ConfigError, DataError
 from cervseg.files import pixel_digest
 from cervseg.images.image import Image, whole
 from cervseg.images.masks import Reading, write_mask
 from cervseg.images.overlays import write_picture
+from cervseg.images.readers import open_image
 
 
 class Cut(NamedTuple):
@@ -38,12 +42,17 @@ class Cut(NamedTuple):
 
 
 def mask_reading(data: DataConfig, fields: Sequence[Field]) -> Reading:
-    """How masks are read: as the config says; tiles of a dataset folder of ours are indices.
+    """How the masks that a dataset names are read.
+
+    Those of fields are written anew, as indices. Those of finished tiles stay where they are: as
+    the config says, and indices where they are tiles of a dataset folder of ours.
 
     Raises:
         ConfigError: Some are such tiles and some are not.
     """
-    ours = {data.source[0].kind == "tiles" and _is_ours(field.image) for field in fields}
+    if data.source[0].kind != "tiles":
+        return "index"
+    ours = {_is_ours(field.image) for field in fields}
     if data.masks.read != "auto" or ours == {False}:
         return data.mask_reading()
     if len(ours) > 1:
@@ -62,7 +71,7 @@ def _is_ours(tile: Path) -> bool:
 
 def cut_field(
     field: Field,
-    split: Split,
+    split: Split | None,
     *,
     data: DataConfig,
     reading: Reading,
@@ -71,9 +80,12 @@ def cut_field(
 ) -> Cut:
     """Read a field and cut it, or only index it where it is a tile already.
 
+    A field of a dataset in folds is cut twice, for training and for validation, since it is used
+    for either. Where training draws from the fields, nothing is cut for it.
+
     Args:
         field: To cut.
-        split: It belongs to.
+        split: It belongs to; None in a dataset in folds.
         data: Section `data`.
         reading: From `mask_reading`.
         folder: Of the dataset.
@@ -82,51 +94,100 @@ def cut_field(
     Raises:
         DataError: A file is broken, or its size does not fit.
     """
-    item = Labelled(field.name, field.image, field.mask, reading, field.scale)
-    image, mask, changed = read_labelled(item, data.class_table())
-    source = _source(field, split, image=image, mask=mask)
+    image, found = read_field(field, data, reading)
+    source = _source(field, split, image=image, mask=found.mask)
+    forms: list[Split] = ["train", "valid"] if split is None else [split]
+    if data.sampling == "fields":
+        forms = [form for form in forms if form != "train"]
     if data.source[0].kind == "tiles":
-        return Cut(source, [_index_tile(source, data)], 0, 0.0, changed)
-    in_training = split == "train"
-    tiling = Tiling(
+        tiles = [_index_tile(source, form, data) for form in forms]
+        return Cut(source, tiles, 0, 0.0, found.changed)
+    palette = data.class_table().palette()
+    source = _write_truth(folder, source, found, palette=palette)
+    rng = np.random.default_rng(seed)
+    rows, dropped, padding = [], 0, []
+    for form in forms:
+        in_training = form == "train"
+        tiling = _tiling(data, in_training=in_training)
+        for tile in cut_tiles(image, found.mask, tiling, file_scale=field.scale):
+            empty = not foreground_share(tile.mask)
+            if in_training and empty and rng.random() >= data.keep_empty:
+                dropped += 1
+                continue
+            padding.append(tile.padding)
+            rows.append(_write_tile(folder, tile, source=source, split=form, palette=palette))
+    return Cut(source, rows, dropped, float(np.mean(padding or [0.0])), found.changed)
+
+
+def _tiling(data: DataConfig, *, in_training: bool) -> Tiling:
+    """Training sees everything often, at several scales; scores count each pixel once."""
+    return Tiling(
         data.tile_size,
         data.overlap if in_training else 0,
         (data.scale, *(data.extra_scales if in_training else ())),
         reduced=data.include_reduced and in_training,
         once=not in_training,
+        interpolation=data.masks.interpolation,
     )
-    rng = np.random.default_rng(seed)
-    palette = data.class_table().palette()
-    rows, dropped, padding = [], 0, []
-    for tile in cut_tiles(image, mask, tiling, file_scale=field.scale):
-        empty = not foreground_share(tile.mask)
-        if in_training and empty and rng.random() >= data.keep_empty:
-            dropped += 1
-            continue
-        padding.append(tile.padding)
-        rows.append(_write_tile(folder, tile, source=source, palette=palette))
-    return Cut(source, rows, dropped, float(np.mean(padding or [0.0])), changed)
 
 
-def _source(field: Field, split: Split, *, image: Image, mask: Mask) -> SourceRow:
+def read_field(
+    field: Field, data: DataConfig, reading: Reading | None = None
+) -> tuple[Image, Found]:
+    """Open the photograph of a field and read what is on it.
+
+    Args:
+        field: Of `find_fields`.
+        data: Section `data`.
+        reading: From `mask_reading`; decides over the masks of finished tiles.
+
+    Raises:
+        DataError: A file is broken, or the two differ in size.
+    """
+    image = open_image(field.image)
+    if field.truth is None:
+        return image, Found(empty_mask(image.height, image.width))
+    truth = field.truth
+    if isinstance(truth, MaskFile) and data.source[0].kind == "tiles" and reading is not None:
+        truth = replace(truth, reading=reading)
+    return image, truth.read(image.height, image.width, data.class_table())
+
+
+def _write_truth(folder: Path, source: SourceRow, found: Found, *, palette: list[int]) -> SourceRow:
+    """Keep what was read, so that it is decided once: the class indices, and the objects."""
+    if not source.mask:
+        return source
+    mask, objects = f"masks/{source.name}.png", f"objects/{source.name}.png"
+    write_mask(folder / mask, found.mask, palette)
+    if found.objects is None:
+        return source._replace(mask=mask)
+    write_label_image(folder / objects, found.objects)
+    return source._replace(mask=mask, objects=objects)
+
+
+def _source(field: Field, split: Split | None, *, image: Image, mask: Mask) -> SourceRow:
+    pixels = image.read(whole(image))
     return SourceRow(
         name=field.name,
         image=str(field.image.absolute()),
-        mask=str(field.mask.absolute()) if field.mask else "",
+        mask=str(field.origin.absolute()) if field.origin else "",
+        objects="",
+        origin=str(field.origin.absolute()) if field.origin else "",
         group=field.group,
-        split=split,
+        split=split or "",
+        fold="",
         height=image.height,
         width=image.width,
         vertical=field.scale[0],
         horizontal=field.scale[1],
         mpp="" if image.mpp is None else repr(image.mpp),
-        sha256=pixel_digest(image.read(whole(image))),
-        phash="",
+        sha256=pixel_digest(pixels),
+        phash=perceptual_hash(pixels),
         foreground=round(foreground_share(mask), 6),
     )
 
 
-def _index_tile(source: SourceRow, data: DataConfig) -> TileRow:
+def _index_tile(source: SourceRow, split: Split, data: DataConfig) -> TileRow:
     if (source.height, source.width) != (data.tile_size, data.tile_size):
         raise DataError(
             f"{source.image}: {source.width} x {source.height} pixels, "
@@ -137,7 +198,7 @@ def _index_tile(source: SourceRow, data: DataConfig) -> TileRow:
         mask=source.mask,
         source=source.name,
         group=source.group,
-        split=source.split,
+        split=split,
         kind="window",
         scale=data.scale,
         top=0,
@@ -149,12 +210,14 @@ def _index_tile(source: SourceRow, data: DataConfig) -> TileRow:
     )
 
 
-def _write_tile(folder: Path, tile: Tile, *, source: SourceRow, palette: list[int]) -> TileRow:
+def _write_tile(
+    folder: Path, tile: Tile, *, source: SourceRow, split: Split, palette: list[int]
+) -> TileRow:
     window = tile.window
     kind = "reduced" if tile.kind == "reduced" else f"{tile.scale:g}"
     name = f"{source.name}_{kind}_{window.top}x{window.left}.png"
-    image = f"tiles/{source.split}/images/{name}"
-    mask = f"tiles/{source.split}/masks/{name}"
+    image = f"tiles/{split}/images/{name}"
+    mask = f"tiles/{split}/masks/{name}"
     write_picture(folder / image, tile.image)
     write_mask(folder / mask, tile.mask, palette)
     return TileRow(
@@ -162,7 +225,7 @@ def _write_tile(folder: Path, tile: Tile, *, source: SourceRow, palette: list[in
         mask=mask,
         source=source.name,
         group=source.group,
-        split=source.split,
+        split=split,
         kind=tile.kind,
         scale=tile.scale,
         top=window.top,

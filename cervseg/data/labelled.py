@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cervseg.arrays import Mask
-from cervseg.classes import BACKGROUND, Classes
+from cervseg.classes import Classes
 from cervseg.data.fields import list_problems, repeated_names
 from cervseg.data.manifest import Dataset, SourceRow, TileRow
+from cervseg.data.truth import MaskFile, empty_mask
 from cervseg.errors import DataError
 from cervseg.images.image import Image, find_images
-from cervseg.images.masks import Reading, read_mask
+from cervseg.images.masks import PLAIN, MaskOptions, Reading
 from cervseg.images.readers import open_image
 
 
@@ -26,6 +28,8 @@ class Labelled(NamedTuple):
         reading: How the mask's pixels become classes.
         scale: Full-size pixels per file pixel, vertical and horizontal.
         sha256: Of the decoded pixels, where it is known already.
+        objects: A label image of the objects, where they are known.
+        options: Details of the reading.
     """
 
     name: str
@@ -34,6 +38,8 @@ class Labelled(NamedTuple):
     reading: Reading
     scale: tuple[float, float] = (1.0, 1.0)
     sha256: str | None = None
+    objects: Path | None = None
+    options: MaskOptions = PLAIN
 
 
 def labelled_sources(dataset: Dataset, rows: Sequence[SourceRow]) -> list[Labelled]:
@@ -46,6 +52,7 @@ def labelled_sources(dataset: Dataset, rows: Sequence[SourceRow]) -> list[Labell
             dataset.reading,
             (row.vertical, row.horizontal),
             row.sha256,
+            dataset.path(row.objects) if row.objects else None,
         )
         for row in rows
     ]
@@ -58,13 +65,15 @@ def labelled_tiles(dataset: Dataset, rows: Sequence[TileRow]) -> list[Labelled]:
             Path(row.tile).stem,
             dataset.path(row.tile),
             dataset.path(row.mask) if row.mask else None,
-            dataset.tile_reading,
+            dataset.reading,
         )
         for row in rows
     ]
 
 
-def labelled_folders(images: Path, masks: Path, reading: Reading) -> list[Labelled]:
+def labelled_folders(
+    images: Path, masks: Path, reading: Reading, *, options: MaskOptions = PLAIN
+) -> list[Labelled]:
     """Two folders paired by stem.
 
     Raises:
@@ -84,15 +93,25 @@ def labelled_folders(images: Path, masks: Path, reading: Reading) -> list[Labell
     missing = [path for path in found if path.stem not in by_stem]
     if missing:
         raise DataError(f"{missing[0]}: no mask of this name in {masks} ({len(missing)} in all)")
-    return [Labelled(path.stem, path, by_stem[path.stem], reading) for path in found]
+    return [
+        Labelled(path.stem, path, by_stem[path.stem], reading, options=options) for path in found
+    ]
 
 
 class Read(NamedTuple):
-    """An image opened, its mask, and the share of mask pixels that had no exact class value."""
+    """An image opened, and the truth of it.
+
+    Args:
+        image: The photograph.
+        mask: Class indices of its size.
+        changed: Share of mask pixels that had no exact class value.
+        objects: A number for each object, where they are known.
+    """
 
     image: Image
     mask: Mask
     changed: float
+    objects: NDArray[np.uint16] | None = None
 
 
 def read_labelled(item: Labelled, classes: Classes) -> Read:
@@ -103,11 +122,7 @@ def read_labelled(item: Labelled, classes: Classes) -> Read:
     """
     image = open_image(item.image)
     if item.mask is None:
-        return Read(image, np.full((image.height, image.width), BACKGROUND, np.uint8), 0.0)
-    mask, changed = read_mask(item.mask, classes, item.reading)
-    if mask.shape != (image.height, image.width):
-        raise DataError(
-            f"{item.mask}: {mask.shape[1]} x {mask.shape[0]} pixels, "
-            f"its image {item.image} has {image.width} x {image.height}"
-        )
-    return Read(image, mask, changed)
+        return Read(image, empty_mask(image.height, image.width), 0.0)
+    truth = MaskFile(item.mask, item.reading, item.options, item.objects)
+    mask, objects, changed = truth.read(image.height, image.width, classes)
+    return Read(image, mask, changed, objects)

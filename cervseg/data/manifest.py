@@ -1,7 +1,7 @@
 """The dataset folder: what was cut from what, and for which split."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
@@ -17,7 +17,7 @@ DOCUMENT = "dataset.json"
 """Written last: a folder without it is no dataset."""
 
 
-AFTER_CUTTING = {"output", "preprocess"}
+AFTER_CUTTING = {"output", "preprocess", "cache"}
 """Keys of `data` that do not change the tiles."""
 
 
@@ -27,24 +27,30 @@ class SourceRow(NamedTuple):
     Args:
         name: Stem of the image.
         image: Its path; relative ones lie in the dataset folder.
-        mask: Likewise; empty where it shows background only.
+        mask: Class indices, likewise; empty where it shows background only.
+        objects: A label image of the objects, likewise; empty where they are not known.
+        origin: What the mask was made from: the annotator's file.
         group: What no split divides.
-        split: train, valid or test.
+        split: train, valid or test; empty in a dataset in folds, until one is chosen.
+        fold: Of a dataset in folds, its number from 0; else empty.
         height: Of the file, pixels.
         width: Likewise.
         vertical: Full-size pixels per file pixel.
         horizontal: Likewise.
         mpp: Micrometres per file pixel, or empty.
         sha256: Of the decoded pixels; empty for a picture of one colour.
-        phash: Empty until near duplicates are looked for.
+        phash: Alike for pictures that look alike; empty likewise.
         foreground: Share of pixels that belong to a class.
     """
 
     name: str
     image: str
     mask: str
+    objects: str
+    origin: str
     group: str
-    split: Split
+    split: Split | Literal[""]
+    fold: str
     height: int
     width: int
     vertical: float
@@ -63,7 +69,7 @@ class TileRow(NamedTuple):
         mask: Likewise; a mask of class indices, empty for background only.
         source: Name in `sources.csv`.
         group: Of the source.
-        split: train, valid or test.
+        split: train, valid or test; in a dataset in folds, the form it was cut in.
         kind: A window, or the whole field reduced.
         scale: Model pixels per full-size pixel.
         top: Of the window, model pixels.
@@ -99,7 +105,6 @@ class Dataset:
     scale: float
     tile_size: int
     reading: Reading
-    tile_reading: Reading
     sources: tuple[SourceRow, ...]
     tiles: tuple[TileRow, ...]
 
@@ -107,6 +112,25 @@ class Dataset:
     def fingerprint(self) -> str:
         """A digest of all sources, splits, tiles and classes."""
         return text_digest(repr((self.classes, self.scale, self.sources, self.tiles)))
+
+    @property
+    def folds(self) -> int:
+        """How many folds its groups are in; 0 where each source has its split."""
+        return len({row.fold for row in self.sources if row.fold})
+
+    def of_fold(self, fold: int) -> "Dataset":
+        """The dataset with this fold as the test, the next one as validation, the rest to train.
+
+        Of each source only the tiles in the form of its split are left; those of the test, of
+        which none were cut, are seen whole.
+
+        Args:
+            fold: From 0 to `folds` - 1; after the last comes the first.
+        """
+        splits = {row.name: split_of(int(row.fold), fold, self.folds) for row in self.sources}
+        sources = tuple(row._replace(split=splits[row.name], fold="") for row in self.sources)
+        tiles = tuple(row for row in self.tiles if row.split == splits.get(row.source))
+        return replace(self, sources=sources, tiles=tiles)
 
     def path(self, name: str) -> Path:
         """The path behind a name of the tables."""
@@ -123,7 +147,7 @@ class Dataset:
             DataError: One is gone.
         """
         for row in self.sources_of(split):
-            for name in (row.image, row.mask):
+            for name in (row.image, row.mask, row.objects):
                 if name and not self.path(name).is_file():
                     raise DataError(f"{self.path(name)}: the dataset names it, but it is gone")
 
@@ -134,7 +158,9 @@ class Dataset:
             ConfigError: Lists the keys that differ.
         """
         cut = self.document.get("options")
-        wanted = config.model_dump(mode="json", exclude=AFTER_CUTTING)
+        # Whoever draws from the fields leaves tiles that are there alone.
+        unseen = AFTER_CUTTING | ({"sampling"} if config.sampling == "fields" else set())
+        wanted = config.model_dump(mode="json", exclude=unseen)
         if not isinstance(cut, dict):
             raise DataError(f"{self.folder}: broken dataset: no options")
         different = [f"data.{key}" for key, value in wanted.items() if cut.get(key) != value]
@@ -147,6 +173,13 @@ class Dataset:
     def tiles_of(self, split: Split) -> list[TileRow]:
         """The tiles of a split, in order."""
         return [row for row in self.tiles if row.split == split]
+
+
+def split_of(own: int, fold: int, folds: int) -> Split:
+    """The split of a source of fold `own` where `fold` is scored."""
+    if own == fold:
+        return "test"
+    return "valid" if own == (fold + 1) % folds else "train"
 
 
 def write_dataset(
@@ -163,16 +196,15 @@ def write_dataset(
 
 
 def describe(
-    classes: Classes, *, scale: float, tile_size: int, readings: tuple[Reading, Reading]
+    classes: Classes, *, scale: float, tile_size: int, reading: Reading
 ) -> dict[str, JSON]:
-    """The part of `dataset.json` that readers need: classes, scale, tile, mask readings."""
+    """The part of `dataset.json` that readers need: classes, scale, tile, mask reading."""
     colours = {n: format_colour(c) for n, c in zip(classes.names, classes.colours, strict=True)}
     return {
         "classes": colours,
         "scale": scale,
         "tile_size": tile_size,
-        "reading": readings[0],
-        "tile_reading": readings[1],
+        "reading": reading,
     }
 
 
@@ -197,8 +229,7 @@ def open_dataset(folder: Path) -> Dataset:
             float(cast(float, document["scale"])),
             int(cast(int, document["tile_size"])),
             _reading(document["reading"]),
-            _reading(document["tile_reading"]),
-            tuple(_source(row) for row in sources),
+            _in_folds_or_none(tuple(_source(row) for row in sources)),
             tuple(_tile(row) for row in tiles),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
@@ -215,7 +246,7 @@ def _check_present(dataset: Dataset) -> None:
 
 
 def _reading(value: JSON) -> Reading:
-    if value not in ("index", "colour", "threshold"):
+    if value not in ("index", "colour", "threshold", "luma"):
         raise ValueError(f"unknown mask reading {value!r}")
     return cast(Reading, value)
 
@@ -226,10 +257,17 @@ def _split(text: str) -> Split:
     return text
 
 
+def _in_folds_or_none(sources: tuple[SourceRow, ...]) -> tuple[SourceRow, ...]:
+    folds = {row.fold for row in sources}
+    if folds and folds != {""} and folds != {str(i) for i in range(len(folds))}:
+        raise ValueError(f"folds {', '.join(sorted(map(repr, folds)))}")
+    return sources
+
+
 def _source(row: dict[str, str]) -> SourceRow:
     values = SourceRow(**row)  # type: ignore[arg-type]  # all text until the next line
     return values._replace(
-        split=_split(row["split"]),
+        split="" if row["fold"] and not row["split"] else _split(row["split"]),
         height=int(row["height"]),
         width=int(row["width"]),
         vertical=float(row["vertical"]),

@@ -10,7 +10,7 @@ from cervseg.arrays import RGB, Mask
 from cervseg.classes import BACKGROUND, IGNORE
 from cervseg.grid import TileGrid, Window
 from cervseg.images.image import Image, whole
-from cervseg.images.masks import scale_mask
+from cervseg.images.masks import Interpolation, scale_mask
 from cervseg.images.photo import Photo
 from cervseg.images.views import Padded, fit_image, scale_image
 
@@ -45,6 +45,7 @@ class Tiling:
         scales: Model pixels per full-size pixel; one set of tiles each.
         reduced: Also the whole field, letterboxed into one tile.
         once: Each pixel counts in one tile only: in others it is ignored.
+        interpolation: Of masks at another scale.
     """
 
     size: int
@@ -52,6 +53,7 @@ class Tiling:
     scales: tuple[float, ...]
     reduced: bool = False
     once: bool = False
+    interpolation: Interpolation = "nearest"
 
 
 def cut_tiles(
@@ -71,7 +73,7 @@ def cut_tiles(
     if tiling.reduced:
         view = fit_image(image, tiling.size, file_scale=file_scale)
         scale = view.height / (image.height * file_scale[0])
-        whole = Tiling(tiling.size, 0, (scale,))
+        whole = Tiling(tiling.size, 0, (scale,), interpolation=tiling.interpolation)
         yield from _cut(view, mask, tiling=whole, scale=scale, kind="reduced")
 
 
@@ -88,7 +90,9 @@ def _cut(
     pixels = Photo(view.read(whole(view)))  # equal to reading tile by tile, and resampled once
     padded = Padded(pixels, height, width)
     labels = np.full((height, width), IGNORE, np.uint8)
-    labels[: view.height, : view.width] = scale_mask(mask, view.height, view.width)
+    labels[: view.height, : view.width] = scale_mask(
+        mask, view.height, view.width, interpolation=tiling.interpolation
+    )
     for window in TileGrid(height, width, tiling.size, tiling.overlap):
         region = np.s_[window.top : window.bottom, window.left : window.right]
         rows = min(window.bottom, view.height) - window.top

@@ -1,8 +1,11 @@
 """Mask files: pixel values to class indices and back, without guessing."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
@@ -12,17 +15,40 @@ from cervseg.arrays import Mask
 from cervseg.classes import IGNORE, Classes
 from cervseg.errors import DataError
 from cervseg.files import writing
+from cervseg.grid import Window
 from cervseg.images.image import decoding
-from cervseg.images.photo import open_pillow
-from cervseg.images.resampling import nearest_indices
+from cervseg.images.photo import PhotoForm, form_of, open_pillow
+from cervseg.images.resampling import apply_filters, axis_filter, nearest_indices
 
-Reading = Literal["index", "colour", "threshold"]
+Reading = Literal["index", "colour", "threshold", "luma"]
+
+Interpolation = Literal["nearest", "area"]
+
+Values = NDArray[np.uint8] | NDArray[np.int64]
+"""Of a mask file: bytes, but for files of 16 and 32 bits."""
 
 THRESHOLD = 128
 """Foreground from this value of the largest channel on."""
 
 INDEX_LIMIT = 32
 """A mask whose brightest value is below holds indices, not grey levels."""
+
+
+class MaskOptions(NamedTuple):
+    """Details of a reading.
+
+    Args:
+        threshold: Foreground from this grey level on, 1 to 255, or found for each mask.
+        blur: Sigma of a Gaussian before the threshold, pixels; 0 is off.
+        luma: Shares of red, green and blue in a grey level.
+    """
+
+    threshold: int | Literal["otsu", "triangle"] = THRESHOLD
+    blur: float = 0.0
+    luma: tuple[float, float, float] = (0.299, 0.587, 0.114)
+
+
+PLAIN = MaskOptions()
 
 
 class ReadMask(NamedTuple):
@@ -32,35 +58,100 @@ class ReadMask(NamedTuple):
     changed: float
 
 
-def read_mask(path: Path, classes: Classes, reading: Reading) -> ReadMask:
+def read_mask(
+    path: Path, classes: Classes, reading: Reading, *, options: MaskOptions = PLAIN
+) -> ReadMask:
     """Read a mask file.
 
     Args:
         path: Any format Pillow opens; a palette is not expanded.
         classes: What the values can mean.
         reading: `index`: values are class indices, 255 is ignored; `colour`: the nearest of
-            black and the class colours; `threshold`: the largest channel, one class from 128 on.
+            black and the class colours; `threshold`: the largest channel, one class from
+            `options.threshold` on; `luma`: the nearest of the grey levels that the class
+            colours have.
+        options: Details.
 
     Raises:
         DataError: The file is missing or broken, or its values do not fit the reading.
     """
+    return interpret_mask(open_mask(path), classes, reading, options=options)
+
+
+@dataclass(frozen=True)
+class MaskPicture:
+    """A mask file, decoded and upright, that means nothing yet.
+
+    Args:
+        path: For errors.
+        picture: Its palette not expanded, what is transparent black.
+        form: How the file held it.
+    """
+
+    path: Path
+    picture: Pillow.Image
+    form: PhotoForm
+
+    @cached_property
+    def values(self) -> Values:
+        """Raw values of one-channel files, the largest channel of others: (height, width)."""
+        return _values(self.picture)
+
+    @cached_property
+    def colours(self) -> NDArray[np.uint8]:
+        """Shape (height, width, 3)."""
+        return np.asarray(self.picture.convert("RGB"))
+
+
+def open_mask(path: Path) -> MaskPicture:
+    """Decode a mask file.
+
+    Raises:
+        DataError: It is missing or broken.
+    """
     with decoding(path), open_pillow(path) as file:
         upright = _opaque(ImageOps.exif_transpose(file))
-        if reading == "colour":
-            return _nearest_colour(np.asarray(upright.convert("RGB")), classes)
-        values = _values(upright)
+        return MaskPicture(path, upright, form_of(file))
+
+
+def interpret_mask(
+    mask: MaskPicture, classes: Classes, reading: Reading, *, options: MaskOptions = PLAIN
+) -> ReadMask:
+    """Give the pixels of a mask file their meaning; see `read_mask`."""
+    path = mask.path
+    if reading == "colour":
+        return _nearest_colour(mask.colours, classes)
+    if reading == "luma":
+        return _nearest_grey(mask.colours, classes, options.luma)
+    values = mask.values
     if reading == "index":
-        values = values // 255 if upright.mode == "1" else values  # one bit: background, class 1
+        # One bit: background, class 1.
+        values = values // 255 if mask.picture.mode == "1" else values
         return ReadMask(_check_indices(values, classes, path), 0.0)
     brightest = int(values.max(initial=0))
-    if 0 < brightest < INDEX_LIMIT:
+    if 0 < brightest < INDEX_LIMIT and options.threshold == THRESHOLD:
         raise DataError(
             f"{path}: the largest value is {brightest}, so this looks like class indices",
             hint="set data.masks.read: index",
         )
-    return ReadMask(
-        (values >= THRESHOLD).astype(np.uint8), float(np.mean((values != 0) & (values != 255)))
-    )
+    foreground = _bright(values, options)
+    exact = np.where(foreground, values == 255, values == 0)
+    return ReadMask(foreground.astype(np.uint8), float(np.mean(~exact)))
+
+
+def _bright(values: Values, options: MaskOptions) -> NDArray[np.bool_]:
+    """What lies at or above the threshold, after the blur."""
+    if options == PLAIN:
+        return values >= THRESHOLD
+    grey = np.minimum(values, 255).astype(np.uint8)
+    if options.blur:
+        grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), options.blur), np.uint8)
+    level = options.threshold
+    if isinstance(level, str):
+        found = cv2.THRESH_OTSU if level == "otsu" else cv2.THRESH_TRIANGLE
+        is_flat = grey.min() == grey.max()  # nothing to find
+        level = THRESHOLD if is_flat else int(cv2.threshold(grey, 0, 255, found)[0]) + 1
+    return np.asarray(grey >= level)
 
 
 def _opaque(image: Pillow.Image) -> Pillow.Image:
@@ -71,18 +162,24 @@ def _opaque(image: Pillow.Image) -> Pillow.Image:
     return Pillow.alpha_composite(Pillow.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
 
 
-def _values(image: Pillow.Image) -> NDArray[np.int64]:
+def _values(image: Pillow.Image) -> Values:
     """Raw values of one-channel files, the largest channel of others."""
     if image.mode == "1":
-        return np.asarray(image, np.int64) * 255
-    if image.mode in ("L", "P") or image.mode.startswith("I"):
+        return np.asarray(image).astype(np.uint8) * np.uint8(255)
+    if image.mode in ("L", "P"):
+        return np.asarray(image)
+    if image.mode.startswith("I"):
         return np.asarray(image, np.int64)
-    return np.asarray(np.asarray(image.convert("RGB")).max(axis=-1), np.int64)
+    red, green, blue = cv2.split(np.asarray(image.convert("RGB")))
+    return np.asarray(np.maximum(np.maximum(red, green), blue), np.uint8)
 
 
-def _check_indices(values: NDArray[np.int64], classes: Classes, path: Path) -> Mask:
-    found = np.unique(values)
-    strange = [int(v) for v in found if not (0 <= v <= len(classes) or v == IGNORE)]
+def _check_indices(values: Values, classes: Classes, path: Path) -> Mask:
+    legal = np.zeros(256, np.bool_)
+    legal[[*range(len(classes) + 1), IGNORE]] = True
+    if values.dtype == np.uint8 and legal[values].all():  # much faster than to list the values
+        return np.array(values, np.uint8)
+    strange = [int(v) for v in np.unique(values) if not (0 <= v < 256 and legal[v])]
     if strange:
         shown = ", ".join(map(str, strange[:5])) + (", …" if len(strange) > 5 else "")
         raise DataError(
@@ -105,11 +202,50 @@ def _nearest_colour(pixels: NDArray[np.uint8], classes: Classes) -> ReadMask:
     return ReadMask(nearest[inverse].reshape(pixels.shape[:2]), float(np.mean(~exact[inverse])))
 
 
-def scale_mask(mask: Mask, height: int, width: int) -> Mask:
-    """Bring a mask to another size: the class under each pixel's centre."""
-    rows = nearest_indices(0, height, source=mask.shape[0], target=height)
-    columns = nearest_indices(0, width, source=mask.shape[1], target=width)
-    return mask[np.ix_(rows, columns)]
+def _nearest_grey(
+    pixels: NDArray[np.uint8], classes: Classes, luma: tuple[float, float, float]
+) -> ReadMask:
+    weights = np.asarray(luma)
+    levels = np.array([(0, 0, 0), *classes.colours]) @ weights  # of each class
+    distances = np.abs(np.arange(256)[:, None] - np.rint(levels))
+    # A grey file holds the level itself, whatever the shares add up to.
+    is_grey = (pixels == pixels[..., :1]).all()
+    grey = pixels[..., 0] if is_grey else np.rint(pixels @ weights).clip(0, 255).astype(np.uint8)
+    nearest, exact = distances.argmin(axis=1).astype(np.uint8), distances.min(axis=1) == 0
+    return ReadMask(nearest[grey], float(np.mean(~exact[grey])))
+
+
+def scale_mask(
+    mask: Mask,
+    height: int,
+    width: int,
+    *,
+    window: Window | None = None,
+    interpolation: Interpolation = "nearest",
+) -> Mask:
+    """Bring a mask to another size, or a window of it: equal to that window of the whole.
+
+    Args:
+        mask: Class indices.
+        height: Of the target, pixels.
+        width: Likewise.
+        window: Of the target; default: all of it.
+        interpolation: `nearest`: the class under each pixel's centre; `area`: the one that covers
+            most of the pixel.
+    """
+    top, left, rows, columns = window or (0, 0, height, width)
+    if mask.shape == (height, width):
+        return mask[top : top + rows, left : left + columns]
+    if interpolation == "area":
+        first, down = axis_filter(top, rows, source=mask.shape[0], target=height)
+        start, across = axis_filter(left, columns, source=mask.shape[1], target=width)
+        part = mask[first : first + down.shape[1], start : start + across.shape[1]]
+        found = np.unique(part)
+        shares = apply_filters((part[..., None] == found).astype(np.float64), down, across)
+        return np.asarray(found[shares.argmax(axis=-1)], np.uint8)
+    below = nearest_indices(top, rows, source=mask.shape[0], target=height)
+    beside = nearest_indices(left, columns, source=mask.shape[1], target=width)
+    return mask[np.ix_(below, beside)]
 
 
 def write_mask(path: Path, mask: Mask, palette: list[int]) -> None:

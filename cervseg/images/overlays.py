@@ -25,7 +25,7 @@ def draw_overlay(pixels: RGB, mask: Mask, classes: Classes) -> RGB:
     Returns:
         A new array of the image's shape.
     """
-    picture = pixels.astype(np.float32)
+    picture = pixels.astype(np.float32, order="C")  # OpenCV draws on nothing else
     outlined = pixels.copy()
     thickness = max(2, round(max(mask.shape) / 600))
     for index, colour in enumerate(classes.colours, start=1):

@@ -1,6 +1,7 @@
 """Contact sheets: pictures in rows, small."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image as Pillow
@@ -11,6 +12,9 @@ from cervseg.classes import IGNORE, Classes
 
 GAP = 6
 CAPTION = 18
+LINE = 15
+
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def contact_sheet(
@@ -49,6 +53,67 @@ def thumbnail(picture: RGB, side: int) -> RGB:
     small = Pillow.fromarray(picture)
     small.thumbnail((side, side), Pillow.Resampling.BILINEAR)
     return np.asarray(small)
+
+
+class Card(NamedTuple):
+    """A picture with words.
+
+    Args:
+        picture: Of any size.
+        name: Below it, in one line.
+        text: Below that, in as many lines as it needs.
+    """
+
+    picture: RGB
+    name: str
+    text: str
+
+
+def card_sheet(cards: Sequence[Card], *, columns: int = 3, width: int = 390) -> RGB:
+    """Lay cards out in rows.
+
+    Args:
+        cards: In reading order.
+        columns: Cards in a row.
+        width: Of a card, pixels; pictures are reduced to it, never enlarged.
+    """
+    drawn = [_draw_card(card, width) for card in cards]
+    rows = [drawn[i : i + columns] for i in range(0, len(drawn), columns)]
+    level = [[_to_height(c, max(map(len, row)) + GAP) for c in row] for row in rows]
+    return contact_sheet(level, side=max([width, *(len(row[0]) for row in level)]))
+
+
+def _to_height(picture: RGB, height: int) -> RGB:
+    return np.pad(picture, ((0, height - len(picture)), (0, 0), (0, 0)), constant_values=255)
+
+
+def _draw_card(card: Card, width: int) -> RGB:
+    small = thumbnail(card.picture, width)
+    name_font, font = ImageFont.load_default(13), ImageFont.load_default(12)
+    lines = _wrapped(card.text, font, width)
+    below = small.shape[0] + 3
+    drawn = Pillow.new("RGB", (width, below + CAPTION + LINE * len(lines)), (255, 255, 255))
+    drawn.paste(Pillow.fromarray(small), (0, 0))
+    draw, name = ImageDraw.Draw(drawn), card.name
+    while name_font.getlength(name) > width and len(name) > 2:
+        name = f"{name[:-2]}…"
+    draw.text((0, below), name, fill=(20, 20, 20), font=name_font)
+    for number, line in enumerate(lines):
+        place = (0, below + CAPTION + LINE * number)
+        draw.text(place, line, fill=(90, 90, 90), font=font)
+    return np.asarray(drawn)
+
+
+def _wrapped(text: str, font: _Font, width: int) -> list[str]:
+    """Lines of whole words; a longer word sticks out."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def paint_mask(mask: Mask, classes: Classes) -> RGB:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from cervseg.arrays import RGB, Mask
@@ -29,6 +29,7 @@ class Evaluation:
         losses: Loss and training metrics, by name; empty where there is no single model.
         confusion: Pixels over all images, background first: rows truth, columns prediction.
         surface_tolerance: Of `surface_dice`, full-size pixels.
+        notes: What else a reader of the scores must know: settings, a leak that was allowed.
     """
 
     heading: str
@@ -40,6 +41,7 @@ class Evaluation:
     losses: Mapping[str, float]
     confusion: Sequence[Sequence[int]]
     surface_tolerance: float
+    notes: Mapping[str, JSON] = field(default_factory=dict)
 
     def confusion_rows(self) -> tuple[tuple[str | int, ...], ...]:
         """The true class and its pixels, by what they were predicted to be."""
@@ -96,6 +98,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> tuple[Path, ...]:
             "split": evaluation.split,
             "seed": evaluation.seed,
             "surface_tolerance": evaluation.surface_tolerance,
+            **evaluation.notes,
             "losses": _plain(evaluation.losses),
             "classes": list(evaluation.results()),
             "confusion": {"classes": evaluation.labels, "pixels": evaluation.confusion},

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+Labels = np.uint16 | np.int32 | np.int64
+
 _EIGHT = np.ones((3, 3), np.uint8)  # diagonal neighbours belong together
 
 
@@ -14,7 +16,8 @@ _EIGHT = np.ones((3, 3), np.uint8)  # diagonal neighbours belong together
 class ObjectScores:
     """Of the true cells of one class in one image.
 
-    A cell is an 8-connected component of the truth of at least `min_size` pixels.
+    A cell is an annotated object where objects are known, else an 8-connected component of the
+    truth; of at least `min_size` pixels.
 
         cell_recall   share of cells of which the prediction covers at least half
         cell_match    share of cells whose predicted component of largest common area has an
@@ -49,7 +52,11 @@ class ObjectScores:
 
 
 def object_scores(
-    true: NDArray[np.bool_], predicted: NDArray[np.bool_], *, min_size: int = 200
+    true: NDArray[np.bool_],
+    predicted: NDArray[np.bool_],
+    *,
+    min_size: int = 200,
+    cells: NDArray[np.uint16] | None = None,
 ) -> ObjectScores:
     """Look for each true cell in the predicted mask.
 
@@ -58,10 +65,13 @@ def object_scores(
         predicted: Same shape.
         min_size: Smaller components of the truth are no cells, of the prediction no objects of
             the panoptic quality; pixels.
+        cells: A number for each annotated cell, same shape, so that cells that touch are told
+            apart; what lies outside of `true` counts nowhere.
     """
-    cells, found = (ndimage.label(mask, _EIGHT)[0] for mask in (true, predicted))
+    found = ndimage.label(predicted, _EIGHT)[0]
+    sought = ndimage.label(true, _EIGHT)[0] if cells is None else np.where(true, cells, 0)
     objects = int(np.count_nonzero(np.bincount(found.ravel())[1:] >= min_size))
-    looks = _look_for_cells(cells, found, min_size)
+    looks = _look_for_cells(sought, found, min_size)
     matched = [look.iou for look in looks if look.iou >= 0.5]
     joined = [look.iou for look in looks if look.iou > 0.5 and look.partner >= min_size]
     either = (len(looks) + objects) / 2  # m + (o - m)/2 + (c - m)/2
@@ -90,9 +100,7 @@ class _Look(NamedTuple):
     partner: int
 
 
-def _look_for_cells(
-    cells: NDArray[np.int32 | np.int64], found: NDArray[np.int32 | np.int64], min_size: int
-) -> list[_Look]:
+def _look_for_cells(cells: NDArray[Labels], found: NDArray[Labels], min_size: int) -> list[_Look]:
     cell_sizes, found_sizes = np.bincount(cells.ravel()), np.bincount(found.ravel())
     looks = []
     for label, box in enumerate(ndimage.find_objects(cells), start=1):

@@ -30,6 +30,7 @@ def score_image(
     scale: tuple[float, float] = (1.0, 1.0),
     mpp: float | None = None,
     tolerance: float = 2.0,
+    cells: NDArray[np.uint16] | None = None,
 ) -> dict[str, float]:
     """Score one class of an image; pixels whose truth is 255 count nowhere.
 
@@ -43,6 +44,7 @@ def score_image(
             full-size pixels.
         mpp: Micrometres per full-size pixel, where known.
         tolerance: Of `surface_dice`, full-size pixels.
+        cells: A number for each annotated object, where they are known.
 
     Returns:
         `SCORES`, `empty_accuracy` and `cells` by name; nan for micrometres without `mpp`.
@@ -52,7 +54,7 @@ def score_image(
     surfaces = surface_scores(here, there, tolerance=tolerance, spacing=scale)
     scores = {
         **asdict(pixel_scores(here, there, known)),
-        **asdict(object_scores(here, there)),
+        **asdict(object_scores(here, there, cells=cells)),
         **asdict(surfaces),
         "hd95_um": surfaces.hd95 * (mpp or math.nan),
         "assd_um": surfaces.assd * (mpp or math.nan),

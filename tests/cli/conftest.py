@@ -16,8 +16,10 @@ class Fake:
         self.calls = []
         self.answer = lambda progress: Report("train")
         for module, names in {
+            "dataset_check": ["dataset_check"],
             "dataset_tile": ["dataset_tile"],
             "train": ["train"],
+            "cross_validation": ["cross_validate"],
             "evaluate": ["evaluate"],
             "infer": ["infer", "tiled_infer"],
         }.items():

@@ -21,7 +21,7 @@ def test_dataset_tile_gets_the_resolved_config(fake, config):
     assert name == "dataset_tile"
     assert given.data.scale == 0.5
     words = f"{config} --set data.scale=0.5"
-    assert keywords == {"overwrite": True, "resume": False, "config_words": words}
+    assert keywords == COMMON | {"allow_leak": None, "overwrite": True, "config_words": words}
 
 
 def test_train_gets_the_resolved_config(fake, config):
@@ -30,7 +30,39 @@ def test_train_gets_the_resolved_config(fake, config):
     [(name, given, keywords)] = fake.calls
     assert name == "train"
     assert given.train.epochs == 3
-    assert keywords == {"overwrite": False, "resume": True, "config_words": config}
+    assert keywords == COMMON | {
+        "fold": None, "allow_leak": None, "resume": True, "config_words": config
+    }  # fmt: skip
+
+
+def test_a_fold_and_a_reason_for_a_leak_reach_training(fake, config):
+    assert main(["train", config, "--fold", "2", "--allow-leak", "one slide"]) == 0
+
+    [(name, _, keywords)] = fake.calls
+    assert (name, keywords["fold"], keywords["allow_leak"]) == ("train", 2, "one slide")
+
+
+def test_all_folds_are_a_cross_validation(fake, config):
+    assert main(["train", config, "--all-folds", "--resume", "--set", "data.folds=5"]) == 0
+
+    [(name, given, keywords)] = fake.calls
+    assert (name, given.data.folds) == ("cross_validate", 5)
+    words = f"{config} --set data.folds=5"
+    assert keywords == COMMON | {"allow_leak": None, "resume": True, "config_words": words}
+
+
+def test_one_fold_and_all_of_them_exclude_each_other(fake, config, capsys):
+    assert main(["train", config, "--all-folds", "--fold", "0"]) == 2
+
+    assert "error: --fold and --all-folds exclude each other\n" in capsys.readouterr().err
+    assert not fake.calls
+
+
+def test_a_fold_is_counted_from_0(fake, config, capsys):
+    assert main(["train", config, "--fold", "-1"]) == 2
+
+    assert "'--fold'" in capsys.readouterr().err
+    assert not fake.calls
 
 
 def test_of_several_set_options_each_counts(fake, config):
@@ -48,6 +80,8 @@ def test_evaluate_has_defaults(fake, config):
         "model": (),
         "output": None,
         "split": "test",
+        "fold": None,
+        "allow_leak": None,
         "images": None,
         "masks": None,
         "predictions": None,
@@ -59,6 +93,7 @@ def test_evaluate_has_defaults(fake, config):
 
 def test_evaluate_passes_all_on(fake, config):
     words = "--model m --model n --output o --split valid --images i --masks k --predictions p"
+    words += " --fold 3 --allow-leak why"
 
     assert main(["evaluate", config, *words.split(), "--whole", "--stretch"]) == 0
 
@@ -67,6 +102,8 @@ def test_evaluate_passes_all_on(fake, config):
         "model": (Path("m"), Path("n")),
         "output": Path("o"),
         "split": "valid",
+        "fold": 3,
+        "allow_leak": "why",
         "images": Path("i"),
         "masks": Path("k"),
         "predictions": Path("p"),

@@ -5,7 +5,9 @@ import pytest
 import cervseg
 
 
-@pytest.mark.parametrize("name", ["dataset_tile", "train", "evaluate", "infer", "tiled_infer"])
+@pytest.mark.parametrize(
+    "name", ["dataset_tile", "train", "cross_validate", "evaluate", "infer", "tiled_infer"]
+)
 def test_a_command_is_a_function_of_the_package(fake, name):
     assert name in cervseg.__all__
     assert name in dir(cervseg)

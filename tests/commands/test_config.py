@@ -101,7 +101,7 @@ def test_the_schema_lets_editors_accept_short_forms():
     definitions = json.loads(config_schema())["$defs"]
 
     source = definitions["DataConfig"]["properties"]["source"]["anyOf"]
-    assert {"$ref": "#/$defs/Source"} in source
+    assert {"$ref": "#/$defs/FolderSource"} in source
     model = definitions["InferConfig"]["properties"]["model"]["anyOf"]
     assert [choice["type"] for choice in model] == ["string", "array"]
 

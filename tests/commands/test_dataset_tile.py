@@ -82,7 +82,7 @@ def test_tiles_are_indexed_where_they_are_by_field(folder):
         "window", 0, 0, 16, 16,
     )  # fmt: skip
     assert (first.foreground, first.sha256) == (0.5, dataset.sources[0].sha256)
-    assert (dataset.reading, dataset.tile_reading) == ("threshold", "threshold")
+    assert dataset.reading == "threshold"
     counts = report.results[0]["train"]
     assert (counts["images"], counts["groups"], counts["tiles"]) == (3, 2, 3)
 
@@ -157,7 +157,7 @@ def test_tiles_and_photographs_do_not_mix():
     with pytest.raises(ConfigError) as caught:
         dataset_tile(tiled_config(source=sources))
 
-    assert str(caught.value) == "'data.source': kinds `folders` and `tiles` can't be mixed"
+    assert str(caught.value) == "'data.source': kind `tiles` can't be mixed with others"
 
 
 def test_tiles_beside_our_own_dataset_are_read_as_indices():
@@ -175,8 +175,68 @@ def test_tiles_beside_our_own_dataset_are_read_as_indices():
     dataset_tile(tiled_config(source=source))
 
     dataset = open_dataset(Path("tiles"))
-    assert (dataset.reading, dataset.tile_reading) == ("index", "index")
+    assert dataset.reading == "index"
     assert {row.foreground for row in dataset.tiles} == {1 / 16}
+
+
+# --- a leak that is allowed, near duplicates
+
+
+def test_a_leak_with_a_reason_stands_and_the_dataset_says_so():
+    write_tiles(train={"12_0x0": noise(0)}, test={"12_0x16": noise(1), "3_0x0": noise(2)})
+
+    dataset_tile(tiled_config(), allow_leak="a try")
+
+    assert json.loads(Path("tiles/dataset.json").read_text())["allowed_leak"] == {
+        "reason": "a try",
+        "found": [
+            "training and scoring data overlap: 1 problem\n"
+            "  group '12': 12_0x16 (test), 12_0x0 (train)"
+        ],
+    }
+
+
+def test_an_empty_reason_allows_nothing():
+    with pytest.raises(ConfigError, match="--allow-leak needs a reason"):
+        dataset_tile(tiled_config(), allow_leak=" ")
+
+
+def test_a_turned_copy_on_another_side_is_told_and_kept():
+    picture = np.asarray(Pillow.fromarray(noise(7, (4, 4, 3))).resize((16, 16)))
+    write_tiles(train={"1_0x0": picture, "2_0x0": noise(1)}, test={"3_0x0": np.rot90(picture)})
+
+    report = dataset_tile(tiled_config())
+
+    near = json.loads(Path("tiles/dataset.json").read_text())["near_duplicates"]
+    assert [pair[:2] for pair in near] == [["1_0x0", "3_0x0"]] and near[0][2] > 0.98
+    assert any(
+        notice.startswith(
+            "near duplicates on two sides of a split: 1_0x0 (train) and 3_0x0 (test), correlation "
+        )
+        for notice in report.notices
+    )
+    assert report.exit_code == 0, "a warning"
+
+
+def test_every_picture_but_those_of_one_colour_has_its_hash():
+    write_tiles(train={"1_0x0": noise(0)}, test={"2_0x0": np.full((16, 16, 3), 9, np.uint8)})
+
+    dataset_tile(tiled_config())
+
+    assert [len(row.phash) for row in open_dataset(Path("tiles")).sources] == [16, 0]
+
+
+def test_tiles_in_folds_are_indexed_in_both_forms():
+    write_tiles(train={f"{i}_0x0": noise(i) for i in range(4)}, test={"9_0x0": noise(9)})
+
+    dataset_tile(tiled_config(folds=3))
+
+    tiles = open_dataset(Path("tiles")).tiles
+    assert len(tiles) == 10
+    assert {(row.source, row.split) for row in tiles} == {
+        (name, form) for name in ("0_0x0", "1_0x0", "2_0x0", "3_0x0", "9_0x0")
+        for form in ("train", "valid")
+    }  # fmt: skip
 
 
 # --- photographs
@@ -275,3 +335,100 @@ def test_the_document_says_what_was_asked_and_what_came_of_it(fields):
     assert counts["train"]["tiles"] == tiles.count("train")
     assert counts["train"]["empty_dropped"] == 60 - tiles.count("train")
     assert (counts["test"]["tiles"], counts["valid"]["images"]) == (30, 0)
+
+
+# --- folds, and training from fields
+
+
+@pytest.fixture
+def many(fields):
+    """Six more of the same kind, in pairs of one slide; of one slide without a cell."""
+    for i in range(6):
+        mask = np.zeros((67, 83), np.uint8)
+        mask[3:9, 3 : 9 + i] = 255 * (i > 1)
+        write("images", f"v{i // 2}_{i}", noise(10 + i, (67, 83, 3)))
+        write("masks", f"v{i // 2}_{i}", mask)
+
+
+def test_a_field_in_folds_is_cut_for_training_and_for_validation(many):
+    """As `train` and `valid` would be: with overlap and dropped empties, or each pixel once."""
+    train, test, _ = kept("split", overlap=8, keep_empty=0.5, extra_scales=[0.5])
+
+    dataset_tile(fields_config(output="folds", folds=3, overlap=8, keep_empty=0.5,
+                               extra_scales=[0.5]))  # fmt: skip
+
+    dataset = open_dataset(Path("folds"))
+    ours = {row.tile for row in dataset.tiles if row.source in ("t1", "t2", "u1")}
+    assert set(files("folds")) >= ours
+    assert {t for t in ours if "/valid/" in t and "u1" in t} == {
+        tile.replace("/test/", "/valid/") for tile in test
+    }
+    assert len({t for t in ours if "/train/" in t}) > len(train)
+    assert {row.split for row in dataset.tiles} == {"train", "valid"}
+    assert {row.scale for row in dataset.tiles if row.split == "valid"} == {1.0}
+    assert {row.scale for row in dataset.tiles if row.split == "train"} == {1.0, 0.5}
+
+
+def test_groups_stay_together_and_each_fold_has_its_counts(many):
+    config = fields_config(folds=3, group_pattern=r"^[tuv]\d")
+
+    report = dataset_tile(config)
+
+    dataset = open_dataset(Path("tiles"))
+    assert len({(row.group, row.fold) for row in dataset.sources}) == 6, "groups"
+    assert not any(row.split for row in dataset.sources)
+    counts = report.results[0]
+    assert list(counts) == ["fold 0", "fold 1", "fold 2"]
+    assert sum(fold["images"] for fold in counts.values()) == 9
+    assert sum(fold["groups"] for fold in counts.values()) == 6
+    assert sum(fold["with_foreground"] for fold in counts.values()) == 7
+    assert report.tables[0].columns[:3] == ("fold", "images", "with foreground")
+    assert [row[0] for row in report.tables[0].rows] == list(counts)
+
+
+def test_a_fold_without_foreground_is_told():
+    for i in range(3):
+        write("images", f"f{i}", noise(i, (20, 30, 3)))
+        write("masks", f"f{i}", np.full((20, 30), 255 * (i > 0), np.uint8))
+
+    report = dataset_tile(fields_config(folds=3))
+
+    (told,) = [notice for notice in report.notices if "no foreground" in notice]
+    assert told.endswith(": their scores say nothing of cells")
+
+
+def test_too_few_groups_are_refused_before_anything_is_cut(many):
+    with pytest.raises(ConfigError) as caught:
+        dataset_tile(fields_config(folds=4, group_pattern="^[tuv]"))
+
+    assert str(caught.value) == "'data.folds': 3 group(s) can't fill 4 folds"
+    assert not Path("tiles").exists()
+
+
+def test_the_next_command_trains_all_folds(many):
+    report = dataset_tile(fields_config(folds=3), config_words="c.yaml")
+
+    assert report.next_command == "cervseg train c.yaml --all-folds"
+
+
+def test_where_training_draws_from_fields_none_of_its_tiles_are_cut(fields):
+    dataset_tile(fields_config(sampling="fields"))
+
+    dataset = open_dataset(Path("tiles"))
+    assert (len(dataset.tiles_of("train")), len(dataset.tiles_of("test"))) == (0, 30)
+    assert len(dataset.sources_of("train")) == 2
+    assert not Path("tiles/tiles/train").exists()
+
+
+def test_a_dataset_of_fields_alone_has_its_samples_too(fields):
+    everything = {"kind": "fractions", "train": 1.0, "valid": 0.0, "test": 0.0}
+
+    dataset_tile(fields_config(sampling="fields", split=everything))
+
+    assert "samples.png" in files("tiles") and not Path("tiles/tiles").exists()
+
+
+def test_fields_in_folds_keep_their_validation_tiles(many):
+    dataset_tile(fields_config(folds=3, sampling="fields"))
+
+    assert {row.split for row in open_dataset(Path("tiles")).tiles} == {"valid"}

@@ -8,7 +8,9 @@ from cervseg.classes import Classes
 from cervseg.commands.task import find_task
 from cervseg.config import Config
 from cervseg.contract import Contract, TrainingImage
+from cervseg.data.duplicates import perceptual_hash
 from cervseg.data.labelled import Labelled
+from cervseg.data.leaks import Tolerance
 from cervseg.data.manifest import SourceRow, describe, write_dataset
 from cervseg.errors import DataError, LeakError, ModelError
 from cervseg.files import pixel_digest
@@ -44,15 +46,15 @@ def fields(tmp_path):
 def make_dataset(fields):
     """Makes the dataset folder of the fields; its config."""
 
-    def make(classes=CELL, splits=("train", "valid", "test", "test"), groups="abcd"):
+    def make(classes=CELL, splits=("train", "valid", "test", "test"), groups="abcd", **document):
         rows = [
             SourceRow(
-                f"f{i}", str(fields / f"images/f{i}.png"), str(fields / f"masks/f{i}.png"),
-                groups[i], split, 5, 7, 6.0, 8.0, "", pixel_digest(picture(i)), "", 0.5,
+                f"f{i}", str(fields / f"images/f{i}.png"), str(fields / f"masks/f{i}.png"), "", "",
+                groups[i], split, "", 5, 7, 6.0, 8.0, "", pixel_digest(picture(i)), "", 0.5,
             )
             for i, split in enumerate(splits)
         ]  # fmt: skip
-        document = describe(classes, scale=1.0, tile_size=16, readings=("threshold", "index"))
+        document |= describe(classes, scale=1.0, tile_size=16, reading="threshold")
         write_dataset(fields / "tiles", document, sources=rows, tiles=[])
         return Config.model_validate({"data": {"output": str(fields / "tiles")}})
 
@@ -149,6 +151,36 @@ def test_masks_that_exist_are_scored_without_a_model(make_dataset):
     assert [item.name for item in task_of(make_dataset()).items] == ["f2", "f3"]
 
 
+def test_a_leak_with_a_reason_is_scored_and_kept(make_dataset):
+    tolerance = Tolerance("one slide")
+
+    task = find_task(
+        make_dataset(groups="abad"), [seen(0, 3)], split="test", folders=None, tolerance=tolerance
+    )
+
+    assert [item.name for item in task.items] == ["f2", "f3"]
+    assert tolerance.record()["allowed_leak"]["found"] == [
+        "training and scoring data overlap: 1 problem\n  group 'a': f2 (test), f0 (train)",
+        "the model was fitted on images to be scored: 1 problem\n  f3: in its train split",
+    ]
+
+
+def test_near_duplicates_that_tiling_found_are_told(make_dataset):
+    config = make_dataset(near_duplicates=[["f0", "f2", 0.991], ["f2", "f3", 0.999]])
+
+    assert task_of(config, seen(0)).notices == (
+        "near duplicates on two sides of a split: f0 (train) and f2 (test), correlation 0.991",
+    )
+
+
+@pytest.mark.parametrize("pairs", [7, [["f0", "f2"]], [["f0", "f2", "much"]]])
+def test_a_broken_list_of_near_duplicates_is_refused(make_dataset, fields, pairs):
+    lines, _, code = refusal(DataError, make_dataset(near_duplicates=pairs))
+
+    assert code == 3
+    assert lines[0].startswith(f"{fields}/tiles: broken dataset: ")
+
+
 # --- labelled folders
 
 
@@ -197,3 +229,16 @@ def test_an_image_of_a_folder_is_known_by_its_pixels_under_any_name_and_format(f
     ]  # fmt: skip
     lines, _, _ = refusal(LeakError, Config(), seen(1, split="valid"), folders=folders_of(fields))
     assert lines[1:] == ["  renamed: in its valid split"]
+
+
+def test_an_image_of_a_folder_that_looks_like_a_trained_one_is_told(fields):
+    """Turned on the way, and its digest with it."""
+    trained = TrainingImage("0f", perceptual_hash(np.rot90(picture(1))), "train")
+    contract = replace(CONTRACT, trained_on=(trained,))
+
+    task = task_of(Config(), contract, contract, folders=folders_of(fields))
+
+    assert task.notices == (
+        "by their hash alone, these look like images the model was fitted on: "
+        "f1 (one of its train split)",
+    )

@@ -244,7 +244,7 @@ WRONG = {
     "train.clip_norm=.inf": ("'train.clip_norm' must be a finite number, not inf", None),
     "data.scale=big": ("'data.scale' must be a number, not 'big'", None),
     "train.augmentation.hflip=off": (
-        "'train.augmentation.hflip' must be true or false, not 'off'",
+        "'train.augmentation.hflip' must be a number, not 'off'",
         None,
     ),
     "data.output=3": ("'data.output' must be a path, not 3", None),
@@ -462,6 +462,14 @@ def test_differences_name_the_keys_that_differ():
         ("train:\n  loss:\n    name: dice\n", {"train.loss.0.name": "configs/x.yaml:3",
                                              "train.loss.0.per": "default"}),
         ("train:\nmodel: {num_layers: 3}\n", {"train.loss.0.name": "default"}),
+        (
+            "train:\n  augmentation:\n    shear: 5\n    scale: [0.9, 1.1]\n",
+            {
+                "train.augmentation.shear.range": "configs/x.yaml:3",
+                "train.augmentation.scale.range": "configs/x.yaml:4",
+                "train.augmentation.hflip.probability": "default",
+            },
+        ),
     ],
 )  # fmt: skip
 def test_a_short_form_is_where_its_values_come_from(text, expected):

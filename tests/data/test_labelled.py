@@ -27,15 +27,25 @@ def item(tmp_path):
 
 
 def test_an_image_and_its_mask_are_read(item):
-    image, mask, changed = read_labelled(item, CELL)
+    image, mask, changed, objects = read_labelled(item, CELL)
 
     np.testing.assert_array_equal(image.read(whole(image)), PIXELS)
     np.testing.assert_array_equal(mask, MASK)
-    assert changed == 0
+    assert changed == 0 and objects is None
+
+
+def test_objects_that_are_known_come_along(item, tmp_path):
+    numbers = MASK.astype(np.uint16) * 7
+    Pillow.fromarray(numbers).save(tmp_path / "objects.png")
+
+    read = read_labelled(item._replace(objects=tmp_path / "objects.png"), CELL)
+
+    np.testing.assert_array_equal(read.mask, MASK)
+    np.testing.assert_array_equal(read.objects, MASK)  # from 1, without gaps
 
 
 def test_no_mask_is_background(item):
-    _, mask, changed = read_labelled(item._replace(mask=None), CELL)
+    _, mask, changed, _ = read_labelled(item._replace(mask=None), CELL)
 
     assert mask.shape == (5, 7) and mask.dtype == np.uint8 and not mask.any() and changed == 0
 
@@ -46,7 +56,7 @@ def test_a_mask_of_another_size_is_refused_width_first(item):
     with pytest.raises(DataError) as caught:
         read_labelled(item, CELL)
 
-    assert str(caught.value) == (f"{item.mask}: 6 x 5 pixels, its image {item.image} has 7 x 5")
+    assert str(caught.value) == (f"{item.mask}: 6 x 5 pixels, its image has 7 x 5")
 
 
 def test_folders_pair_by_stem(tmp_path):
@@ -94,12 +104,14 @@ def test_two_files_of_one_name_are_refused(tmp_path):
 
 
 def test_rows_of_a_dataset_become_files_with_their_reading_and_scale(tmp_path):
-    source = SourceRow("f", "/data/f.jpg", "", "g", "valid", 5, 7, 6.0, 8.0, "", "0f", "", 0.0)
+    source = SourceRow(
+        "f", "/data/f.jpg", "", "", "", "g", "valid", "", 5, 7, 6.0, 8.0, "", "0f", "", 0.0
+    )
     tile = TileRow("t/a.png", "t/a_mask.png", "f", "g", "valid", "window", 1.0, 0, 0, 5, 7, 0.0, "")
     (tmp_path / "t").mkdir()
     for name in (tile.tile, tile.mask):
         (tmp_path / name).touch()
-    document = describe(CELL, scale=1.0, tile_size=16, readings=("threshold", "index"))
+    document = describe(CELL, scale=1.0, tile_size=16, reading="index")
     write_dataset(tmp_path, document, sources=[source], tiles=[tile])
     dataset = open_dataset(tmp_path)
 
@@ -107,5 +119,5 @@ def test_rows_of_a_dataset_become_files_with_their_reading_and_scale(tmp_path):
     (cut,) = labelled_tiles(dataset, dataset.tiles)
 
     assert (photograph.name, str(photograph.image), photograph.mask) == ("f", "/data/f.jpg", None)
-    assert (photograph.reading, photograph.scale, photograph.sha256) == ("threshold", (6, 8), "0f")
+    assert (photograph.reading, photograph.scale, photograph.sha256) == ("index", (6, 8), "0f")
     assert cut == Labelled("a", tmp_path / "t/a.png", tmp_path / "t/a_mask.png", "index")

@@ -8,13 +8,15 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from cervseg.classes import Classes
+from cervseg.config.data import DataConfig
 from cervseg.data.manifest import SourceRow, TileRow, describe, open_dataset, write_dataset
-from cervseg.errors import DataError
+from cervseg.errors import ConfigError, DataError
 
 TWO = Classes.of({"cell": "#00ff00", "nucleus": "#ff0000"})
 SOURCE = SourceRow(
-    name="field, 1", image="/data/field, 1.jpg", mask="", group='slide "7"', split="valid",
-    height=1536, width=2048, vertical=6.0, horizontal=8.0, mpp="", sha256="0f", phash="",
+    name="field, 1", image="/data/field, 1.jpg", mask="", objects="", origin="/data/1.json",
+    group='slide "7"', split="valid", fold="", height=1536, width=2048,
+    vertical=6.0, horizontal=8.0, mpp="", sha256="0f", phash="",
     foreground=0.123456,
 )  # fmt: skip
 TILE = TileRow(
@@ -26,7 +28,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00"), min_si
 
 
 def write(folder, *, sources=(SOURCE,), tiles=(TILE,), **changes):
-    document = describe(TWO, scale=0.25, tile_size=512, readings=("colour", "index"))
+    document = describe(TWO, scale=0.25, tile_size=512, reading="colour")
     for name in (TILE.tile, TILE.mask):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Pillow.new("L", (2, 2)).save(folder / name)
@@ -48,7 +50,7 @@ def test_a_dataset_survives_being_written_and_read(tmp_path):
     assert dataset.sources == (SOURCE,)
     assert dataset.tiles == (TILE, other)
     assert (dataset.classes, dataset.scale, dataset.tile_size) == (TWO, 0.25, 512)
-    assert (dataset.reading, dataset.tile_reading) == ("colour", "index")
+    assert (dataset.reading, dataset.folds) == ("colour", 0)
 
 
 @given(
@@ -137,6 +139,8 @@ def test_a_missing_table_is_named(tmp_path, name, what):
     [
         ("sources.csv", ",valid,", ",holdout,"),
         ("sources.csv", ",1536,", ",many,"),
+        ("sources.csv", ",valid,,", ",valid,2,"),
+        ("sources.csv", ",valid,,", ",,,"),
         ("manifest.csv", ",valid,", ",,"),
         ("manifest.csv", ",512,", ",5.5,"),
         ("manifest.csv", "window", "door"),
@@ -161,7 +165,7 @@ def test_a_column_too_few_and_a_row_too_short_are_told_by_place(tmp_path):
     assert refusal(tmp_path) == f"{path}: column 'group' is missing"
 
     path.write_text(whole + "only a name\n")
-    assert refusal(tmp_path) == f"{path}:3: 13 columns expected"
+    assert refusal(tmp_path) == f"{path}:3: 16 columns expected"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +173,7 @@ def test_a_column_too_few_and_a_row_too_short_are_told_by_place(tmp_path):
     [
         {"classes": ["cell"]}, {"classes": {"cell": 5}}, {"classes": {"cell": "green"}},
         {"scale": "big"}, {"scale": None}, {"tile_size": []}, {"reading": "guess"},
-        {"tile_reading": None},
+        {"reading": None},
     ],
 )  # fmt: skip
 def test_a_broken_description_is_refused(tmp_path, changes):
@@ -178,7 +182,7 @@ def test_a_broken_description_is_refused(tmp_path, changes):
     assert refusal(tmp_path).startswith(f"{tmp_path}: broken dataset: ")
 
 
-@pytest.mark.parametrize("key", ["classes", "scale", "tile_size", "reading", "tile_reading"])
+@pytest.mark.parametrize("key", ["classes", "scale", "tile_size", "reading"])
 def test_a_description_without_a_key_is_refused_and_the_key_named(tmp_path, key):
     write(tmp_path)
     path = tmp_path / "dataset.json"
@@ -196,3 +200,87 @@ def test_another_format_is_refused_with_the_version_that_wrote_it(tmp_path):
         f"{tmp_path / 'dataset.json'}: format 2, written by cervseg 9.1; "
         "this version reads format 1"
     )
+
+
+# --- folds
+
+
+def folded(folder, *, folds=4, forms=("train", "valid")):
+    """Two sources in each fold, and a tile of each in each form."""
+    names = [(f"f{fold}{letter}", str(fold)) for letter in "ab" for fold in range(folds)]
+    sources = [SOURCE._replace(name=n, group=n, split="", fold=fold) for n, fold in names]
+    tiles = [TILE._replace(source=n, split=form) for n, _ in names for form in forms]
+    write(folder, sources=sources, tiles=tiles)
+    return open_dataset(folder)
+
+
+def test_a_dataset_in_folds_survives_being_written_and_read(tmp_path):
+    dataset = folded(tmp_path)
+
+    assert dataset.folds == 4
+    assert [(row.split, row.fold) for row in dataset.sources[:2]] == [("", "0"), ("", "1")]
+    assert not any(dataset.sources_of(split) for split in ("train", "valid", "test"))
+
+
+@pytest.mark.parametrize(
+    ("fold", "after", "rest"), [(0, "1", "23"), (2, "3", "01"), (3, "0", "12")]
+)
+def test_a_fold_is_the_test_the_next_one_validates_the_rest_trains(*, tmp_path, fold, after, rest):
+    dataset = folded(tmp_path).of_fold(fold)
+
+    found = {s: {row.name[1] for row in dataset.sources_of(s)} for s in ("test", "valid", "train")}
+    assert found == {"test": {str(fold)}, "valid": {after}, "train": set(rest)}
+    assert dataset.folds == 0, "to all that follows it is a dataset like any"
+
+
+def test_of_each_source_only_tiles_in_the_form_of_its_split_are_left(tmp_path):
+    dataset = folded(tmp_path).of_fold(1)
+
+    assert [row.source for row in dataset.tiles_of("valid")] == ["f2a", "f2b"]
+    assert [row.source for row in dataset.tiles_of("train")] == ["f0a", "f3a", "f0b", "f3b"]
+    assert dataset.tiles_of("test") == []
+
+
+def test_each_fold_has_a_fingerprint_of_its_own_and_always_the_same(tmp_path):
+    dataset = folded(tmp_path)
+
+    prints = [dataset.of_fold(fold).fingerprint for fold in range(4)]
+
+    assert len({*prints, dataset.fingerprint}) == 5
+    assert [open_dataset(tmp_path).of_fold(fold).fingerprint for fold in range(4)] == prints
+
+
+@pytest.mark.parametrize("found", [["0", "2"], ["0", ""], ["1", "2"], ["0", "one"]])
+def test_folds_that_leave_one_out_are_a_broken_dataset(tmp_path, found):
+    sources = [SOURCE._replace(name=f"f{i}", split="", fold=fold) for i, fold in enumerate(found)]
+    write(tmp_path, sources=sources, tiles=[])
+
+    assert refusal(tmp_path).startswith(f"{tmp_path}: broken dataset: ")
+
+
+# --- the config it was cut with
+
+
+def cut_with(folder, **data):
+    write(folder, options=DataConfig(**data).model_dump(mode="json"))
+    return open_dataset(folder)
+
+
+def test_a_key_that_changes_the_tiles_must_be_as_it_was(tmp_path):
+    dataset = cut_with(tmp_path, overlap=8)
+
+    dataset.require_options(DataConfig(overlap=8, output=tmp_path, cache="1GB"))
+    with pytest.raises(ConfigError) as caught:
+        dataset.require_options(DataConfig(overlap=9, folds=5))
+
+    assert str(caught.value) == (
+        f"{tmp_path} was cut with another config: data.folds, data.overlap"
+    )
+    assert caught.value.hint == "cut it again: cervseg dataset-tile CONFIG --overwrite"
+
+
+def test_training_from_fields_takes_a_dataset_with_tiles_but_not_the_other_way_round(tmp_path):
+    cut_with(tmp_path / "tiles").require_options(DataConfig(sampling="fields"))
+
+    with pytest.raises(ConfigError, match="with another config: data.sampling"):
+        cut_with(tmp_path / "fields", sampling="fields").require_options(DataConfig())

@@ -9,7 +9,13 @@ from PIL import Image as Pillow
 
 from cervseg.classes import Classes
 from cervseg.errors import DataError
-from cervseg.images.masks import read_mask, read_prediction, scale_mask, write_mask
+from cervseg.images.masks import (
+    MaskOptions,
+    read_mask,
+    read_prediction,
+    scale_mask,
+    write_mask,
+)
 
 CELL = Classes.of({"cell": "#00ff00"})
 TWO = Classes.of({"cell": "#00ff00", "nucleus": "#ff0000"})
@@ -27,6 +33,80 @@ def refusal(path, classes, reading):
     with pytest.raises(DataError) as caught:
         read_mask(path, classes, reading)
     return str(caught.value), caught.value.hint
+
+
+# --- options -------------------------------------------------------------------------------------
+
+
+def read_with(path, **options):
+    return read_mask(path, CELL, "threshold", options=MaskOptions(**options)).mask
+
+
+def test_another_grey_level_may_divide(tmp_path):
+    path = saved(tmp_path / "m.png", np.array([[0, 79, 80], [81, 128, 255]], np.uint8))
+
+    assert read_with(path, threshold=80).tolist() == [[0, 0, 1], [1, 1, 1]]
+    assert read_with(path, threshold=255).tolist() == [[0, 0, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("found", ["otsu", "triangle"])
+def test_a_level_is_found_between_dark_noise_and_a_dim_cell(tmp_path, found):
+    values = np.random.default_rng(0).integers(0, 12, (31, 43)).astype(np.uint8)
+    values[5:14, 9:20] += 70
+    path = saved(tmp_path / "m.png", values)
+
+    expected = np.zeros((31, 43), np.uint8)
+    expected[5:14, 9:20] = 1
+    np.testing.assert_array_equal(read_with(path, threshold=found), expected)
+    assert not read_with(path).any()  # 128 finds nothing
+
+
+def test_a_level_asked_for_may_be_dark(tmp_path):
+    path = saved(tmp_path / "m.png", np.array([[0, 7], [8, 20]], np.uint8))
+
+    assert read_with(path, threshold=8).tolist() == [[0, 0], [1, 1]]
+
+
+@pytest.mark.parametrize("found", ["otsu", "triangle"])
+@pytest.mark.parametrize("value", [0, 255])
+def test_where_there_is_one_value_nothing_is_found(tmp_path, found, value):
+    path = saved(tmp_path / "m.png", np.full((5, 7), value, np.uint8))
+
+    assert (read_with(path, threshold=found) == value // 255).all()
+
+
+def test_a_blur_before_the_threshold_removes_specks_and_keeps_cells(tmp_path):
+    values = BLOCK.repeat(2, axis=0).repeat(2, axis=1)
+    values[2, 3] = 255
+    path = saved(tmp_path / "m.png", values)
+
+    blurred = read_with(path, blur=1.5)
+
+    assert not blurred[:4, :6].any() and blurred[8:20, 12:34].all()
+
+
+@pytest.mark.parametrize("luma", [(0.299, 0.587, 0.114), (0.1, 0.2, 0.7)])
+def test_grey_levels_of_the_class_colours_are_classes(tmp_path, luma):
+    colours = np.array([(0, 0, 0), (0, 255, 0), (255, 0, 0)], np.uint8)
+    levels = np.rint(colours @ np.array(luma)).astype(np.uint8)
+    grey = saved(tmp_path / "grey.png", levels[INDICES])
+    coloured = saved(tmp_path / "colour.png", colours[INDICES])
+
+    for path in (grey, coloured):
+        mask, changed = read_mask(path, TWO, "luma", options=MaskOptions(luma=luma))
+        np.testing.assert_array_equal(mask, INDICES)
+        assert changed == 0
+
+
+def test_a_reduced_mask_may_take_the_class_that_covers_most():
+    mask = np.zeros((6, 9), np.uint8)
+    mask[:3, :4], mask[3:, 3:], mask[:, 8] = 1, 2, 255
+    mask[1, 1] = 0  # under the centre of its pixel
+    expected = [[1, 0, 0], [0, 2, 2]]
+
+    assert scale_mask(mask, 2, 3, interpolation="area").tolist() == expected
+    assert scale_mask(mask, 2, 3).tolist() != expected
+    np.testing.assert_array_equal(scale_mask(mask, 6, 9, interpolation="area"), mask)
 
 
 # --- threshold ----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 from cervseg.errors import DataError
 from cervseg.grid import Window
 from cervseg.images.image import whole
-from cervseg.images.photo import Photo, open_photo
+from cervseg.images.photo import Photo, PhotoForm, open_photo
 from cervseg.images.readers import open_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (15, 20, 3), np.uint8)
@@ -292,3 +292,23 @@ def test_reading_leaves_no_file_open(tmp_path):
 
     open_photo(tmp_path / "a.png")
     assert re.search("megapixels", refusal(tmp_path / "b.png"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "options", "expected"),
+    [
+        ("RGB", "a.jpg", {}, PhotoForm("RGB", 1, "JPEG", False)),
+        ("L", "a.png", {}, PhotoForm("L", 1, "PNG", False)),
+        ("RGBA", "a.png", {}, PhotoForm("RGBA", 1, "PNG", True)),
+        ("P", "a.png", {"transparency": 3}, PhotoForm("P", 1, "PNG", True)),
+        ("RGB", "a.png", {"turn": 6}, PhotoForm("RGB", 6, "PNG", False)),
+        ("RGB", "a.jpg", {"turn": 42}, PhotoForm("RGB", 1, "JPEG", False)),
+    ],
+)
+def test_a_photo_knows_how_its_file_held_it(tmp_path, mode, *, name, options, expected):
+    exif = Pillow.Exif()
+    if "turn" in options:
+        exif[0x0112] = options.pop("turn")
+    Pillow.fromarray(RGB).convert(mode).save(tmp_path / name, exif=exif, **options)
+
+    assert open_photo(tmp_path / name).form == expected

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from cervseg.classes import Classes
-from cervseg.images.sheets import CAPTION, GAP, contact_sheet, paint_mask, thumbnail
+from cervseg.images.sheets import (
+    CAPTION,
+    GAP,
+    LINE,
+    Card,
+    card_sheet,
+    contact_sheet,
+    paint_mask,
+    thumbnail,
+)
 
 RED, BLUE = (
     np.zeros((1, 1, 3), np.uint8) + np.array(c, np.uint8) for c in ((250, 0, 0), (0, 0, 250))
@@ -59,3 +68,30 @@ def test_a_painted_mask_shows_its_colours_and_white_where_ignored():
     painted = paint_mask(np.array([[0, 1], [2, 255]], np.uint8), classes)
 
     assert painted.tolist() == [[[0, 0, 0], [0, 255, 0]], [[255, 0, 0], [255, 255, 255]]]
+
+
+def test_cards_stand_in_rows_with_their_words_below_and_their_tops_level():
+    low, high = Card(picture(RED, 20, 40), "a", "b"), Card(picture(BLUE, 50, 30), "c", "d e f")
+
+    sheet = card_sheet([low, high, low], columns=2, width=60)
+
+    heights = [50 + 3 + CAPTION + LINE + GAP, 20 + 3 + CAPTION + LINE + GAP]
+    assert sheet.shape[0] == GAP + sum(h + GAP for h in heights)
+    colours = sheet.reshape(-1, 3)
+    assert (colours == [250, 0, 0]).all(axis=1).sum() == 2 * 20 * 40, "nothing is written over it"
+    assert (colours == [0, 0, 250]).all(axis=1).sum() == 50 * 30
+    first_row = sheet[GAP]
+    assert [250, 0, 0] in first_row.tolist() and [0, 0, 250] in first_row.tolist()
+    assert (sheet[GAP + 20 + 3 : GAP + 20 + 3 + CAPTION, : GAP + 60] < 100).any(), "the name"
+
+
+def test_long_words_of_a_card_wrap_and_a_long_name_is_cut():
+    short, long = (
+        card_sheet([Card(picture(RED, 9, 90), "a", t)], width=90) for t in ("b", "b " * 60)
+    )
+    named = card_sheet([Card(picture(RED, 9, 90), "n" * 80, "b")], width=90)
+
+    assert (long.shape[0] - short.shape[0]) % LINE == 0 and long.shape[0] > short.shape[0]
+    assert named.shape == short.shape
+    assert (named[:, GAP + 90 :] == 255).all()
+    assert card_sheet([]).size > 0

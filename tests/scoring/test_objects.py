@@ -213,3 +213,25 @@ def test_many_cells_cost_little_more_than_few():
         return time.process_time() - start
 
     assert seconds(many) < 4 * min(seconds(few) for _ in range(3)) + 0.5  # full frames: 1900 x
+
+
+def test_annotated_cells_that_touch_are_told_apart():
+    true, numbers = field((0, 0, 20, 20), (0, 20, 20, 20)), np.zeros((60, 90), np.uint16)
+    numbers[:20, :20], numbers[:20, 20:40] = 4, 9
+    one = field((0, 0, 20, 20))
+
+    as_pieces = object_scores(true, one)
+    as_annotated = object_scores(true, one, cells=numbers[: true.shape[0], : true.shape[1]])
+
+    assert (as_pieces.cells, as_pieces.cell_recall) == (1, 1.0)
+    assert (as_annotated.cells, as_annotated.cell_recall, as_annotated.cell_match) == (2, 0.5, 0.5)
+
+
+def test_an_annotated_cell_counts_with_the_pixels_that_are_of_its_class():
+    numbers = np.zeros((60, 90), np.uint16)
+    numbers[:20, :40] = 1  # the right half is of another class
+    true = field((0, 0, 20, 20))
+
+    scores = object_scores(true, true, cells=numbers[: true.shape[0], : true.shape[1]])
+
+    assert (scores.cells, scores.cell_match, scores.matched_iou) == (1, 1.0, 1.0)

@@ -4,7 +4,10 @@ import pytest
 from PIL import Image as Pillow
 
 from cervseg.config.data import DataConfig
-from cervseg.data.fields import Field, find_fields, group_names, list_problems
+from cervseg.data.fields import Field, list_problems
+from cervseg.data.groups import group_names
+from cervseg.data.sources import find_fields
+from cervseg.data.truth import MaskFile
 from cervseg.errors import ConfigError, DataError
 
 
@@ -30,10 +33,15 @@ def test_images_and_masks_pair_by_stem_whatever_suffix_and_folder(tmp_path):
     make(tmp_path / "images" / "b.JPG", tmp_path / "images" / "slide 1" / "a.x.tif")
     make(tmp_path / "masks" / "deep" / "b.png", tmp_path / "masks" / "a.x.BMP")
 
-    assert find_fields(config(tmp_path)) == [
-        Field("a.x", tmp_path / "images" / "slide 1" / "a.x.tif", tmp_path / "masks" / "a.x.BMP",
-              "a.x"),
-        Field("b", tmp_path / "images" / "b.JPG", tmp_path / "masks" / "deep" / "b.png", "b"),
+    one, two = tmp_path / "masks" / "a.x.BMP", tmp_path / "masks" / "deep" / "b.png"
+
+    fields = find_fields(config(tmp_path))
+
+    first = Field("a.x", tmp_path / "images" / "slide 1" / "a.x.tif", one, "a.x")
+    second = Field("b", tmp_path / "images" / "b.JPG", two, "b")
+    assert [field._replace(truth=None) for field in fields] == [first, second]
+    assert [field.truth for field in fields] == [
+        MaskFile(one, "threshold"), MaskFile(two, "threshold")
     ]  # fmt: skip
 
 
@@ -72,7 +80,7 @@ def test_a_missing_mask_is_background_where_the_config_says_so(tmp_path):
 
     fields = find_fields(config(tmp_path, missing_mask="background"))
 
-    assert [field.mask for field in fields] == [None, tmp_path / "masks" / "b.png"]
+    assert [field.origin for field in fields] == [None, tmp_path / "masks" / "b.png"]
 
 
 def test_a_mask_without_image_is_a_problem_even_then(tmp_path):

@@ -1,0 +1,118 @@
+"""`cervseg convert`: annotations of any kind to masks, label images or GeoJSON."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cervseg.annotations.geojson import write_geojson
+from cervseg.annotations.label_images import write_label_image
+from cervseg.annotations.shapes import Labels, trace
+from cervseg.classes import BACKGROUND, IGNORE, Classes
+from cervseg.config import Config
+from cervseg.config.loader import as_config
+from cervseg.data.cutting import read_field
+from cervseg.data.sources import find_fields
+from cervseg.data.truth import IGNORED, Found
+from cervseg.errors import DataError
+from cervseg.files import claim
+from cervseg.images.masks import write_mask
+from cervseg.reports import SILENT, Failure, Progress, Report, track
+
+Form = Literal["masks", "label_images", "geojson"]
+
+SUFFIX: dict[Form, str] = {"masks": ".png", "label_images": ".png", "geojson": ".geojson"}
+
+
+def convert(
+    config: Config | Path | str,
+    *,
+    to: Form,
+    output: Path | str,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: Progress = SILENT,
+) -> Report:
+    """Write what is known of every image of `data.source` in another form.
+
+    Args:
+        config: Names the source and the classes.
+        to: `masks`: class indices with a palette; `label_images`: 16 bit, a number an object;
+            `geojson`: outlines in pixels of the image, as QuPath opens them.
+        output: Folder of the files, named after the images.
+        overwrite: Move an occupied output aside.
+        resume: Leave out what is written.
+        progress: Draws the bar.
+
+    Raises:
+        ConfigError: No source is named.
+        OutputError: The output folder is occupied.
+        DataError: Images and truth do not pair; a broken file is a failure in the report instead.
+    """
+    config = as_config(config)
+    data, folder = config.data, Path(output)
+    fields = find_fields(data)
+    classes = data.class_table()
+    write = _WRITERS[to]
+    done: list[dict[str, str | int]] = []
+    failures: list[Failure] = []
+    with claim(folder, overwrite=overwrite, resume=resume):
+        for field in track(fields, "converting", total=len(fields), progress=progress):
+            path = folder / f"{field.name}{SUFFIX[to]}"
+            try:
+                if not (resume and path.is_file()):
+                    write(path, read_field(field, data)[1], classes)
+            except DataError as exc:
+                failures.append(Failure.of(str(field.image), exc))
+                continue
+            done.append({"image": str(field.image), "written": str(path)})
+    return Report(
+        "convert",
+        folder,
+        results=tuple(done),
+        paths=tuple(Path(str(row["written"])) for row in done),
+        failures=tuple(failures),
+    )
+
+
+def labels_of(found: Found) -> Labels:
+    """Class indices, and a number for each object: 8-connected components where none is known."""
+    if found.objects is not None:
+        return Labels(found.mask, found.objects)
+    objects = np.zeros(found.mask.shape, np.uint16)
+    total = 0
+    for index in np.unique(found.mask):
+        if index in (BACKGROUND, IGNORE):
+            continue
+        labels, count = ndimage.label(found.mask == index, np.ones((3, 3)))
+        if total + count > np.iinfo(np.uint16).max:
+            raise DataError(f"more than {np.iinfo(np.uint16).max} objects in one image")
+        objects[labels > 0] = (labels[labels > 0] + total).astype(np.uint16)
+        total += count
+    return Labels(found.mask, objects)
+
+
+def _write_mask(path: Path, found: Found, classes: Classes) -> None:
+    write_mask(path, found.mask, classes.palette())
+
+
+def _write_label_image(path: Path, found: Found, classes: Classes) -> None:
+    write_label_image(path, labels_of(found).objects)
+
+
+def _write_geojson(path: Path, found: Found, classes: Classes) -> None:
+    shapes = trace(labels_of(found), classes.names)
+    ignored: NDArray[np.uint16] = (found.mask == IGNORE).astype(np.uint16)
+    if ignored.any():
+        shapes += trace(Labels(ignored.astype(np.uint8), ignored), (IGNORED,))
+    write_geojson(path, shapes, classes)
+
+
+_WRITERS: dict[Form, Callable[[Path, Found, Classes], None]] = {
+    "masks": _write_mask,
+    "label_images": _write_label_image,
+    "geojson": _write_geojson,
+}

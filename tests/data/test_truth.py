@@ -1,0 +1,251 @@
+"""Every kind of `data.source`, from small files of its real layout to class indices."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from scipy import ndimage
+
+from cervseg.annotations.label_images import write_label_image
+from cervseg.config.data import DataConfig
+from cervseg.data.cutting import read_field
+from cervseg.data.sources import find_fields
+from cervseg.errors import DataError
+
+HEIGHT, WIDTH = 31, 43
+PHOTOGRAPH = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+TWO = {"cytoplasm": "#00ff00", "nucleus": "#ff0000"}
+
+
+def photograph(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Pillow.fromarray(PHOTOGRAPH).save(path)
+    return path
+
+
+def box(*corners):
+    """A closed ring of x, y along pixel edges, from top, left, bottom, right."""
+    top, left, bottom, right = corners
+    return [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
+
+
+def feature(name, *rings):
+    properties = {"objectType": "annotation"}
+    if name:
+        properties["classification"] = {"name": name, "color": [1, 2, 3]}
+    geometry = {"type": "Polygon", "coordinates": list(rings)}
+    return {"type": "Feature", "geometry": geometry, "properties": properties}
+
+
+def contour(path, *corners):
+    """Corner pixels of a box, as SIPaKMeD writes contours, from top, left, bottom, right."""
+    top, left, bottom, right = corners
+    points = [(left, top), (right - 1, top), (right - 1, bottom - 1), (left, bottom - 1)]
+    path.write_text("".join(f"{x},{y}\n" for x, y in points))
+
+
+def drawn(*boxes, value=1):
+    mask = np.zeros((HEIGHT, WIDTH), int)
+    for number, (top, left, bottom, right) in enumerate(boxes, start=1):
+        mask[top:bottom, left:right] = number if value is None else value
+    return mask
+
+
+def read(folder_config, **keys):
+    """The truth of the only field."""
+    data = DataConfig.model_validate({"source": folder_config, **keys})
+    (field,) = find_fields(data)
+    return read_field(field, data)[1]
+
+
+def refusal(folder_config, **keys):
+    with pytest.raises(DataError) as caught:
+        read(folder_config, **keys)
+    return str(caught.value)
+
+
+# --- geojson ------------------------------------------------------------------------------------
+
+
+def geojson(tmp_path, *features, name="a"):
+    photograph(tmp_path / "images" / f"{name}.png")
+    file = tmp_path / "images" / f"{name}.geojson"
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": list(features)}))
+    return {"kind": "geojson", "images": str(tmp_path / "images")}
+
+
+def test_geojson_lies_beside_its_image_and_a_nucleus_lies_on_its_cell(tmp_path):
+    source = geojson(
+        tmp_path,
+        feature("nucleus", box(8, 9, 12, 15)),
+        feature("cytoplasm", box(5, 4, 20, 30), box(14, 20, 18, 25)),
+    )
+
+    found = read(source, classes=TWO)
+
+    expected = drawn((5, 4, 20, 30))
+    expected[14:18, 20:25] = 0
+    expected[8:12, 9:15] = 2
+    np.testing.assert_array_equal(found.mask, expected)
+    assert found.objects[9, 10] != found.objects[6, 5] > 0
+    assert found.objects.max() == 2
+
+
+def test_geojson_may_lie_in_a_folder_of_its_own_and_other_names_are_renamed(tmp_path):
+    source = geojson(tmp_path, feature("Tumor", box(2, 3, 9, 11)), feature("", box(20, 20, 30, 40)),
+                     feature("Ignore*", box(12, 1, 14, 42)))  # fmt: skip
+    (tmp_path / "outlines").mkdir()
+    (tmp_path / "images" / "a.geojson").rename(tmp_path / "outlines" / "a.geojson")
+    source |= {
+        "annotations": str(tmp_path / "outlines"),
+        "rename": {"Tumor": "cell", "unclassified": "background"},
+    }
+
+    found = read(source)
+
+    expected = drawn((2, 3, 9, 11))
+    expected[12:14, 1:42] = 255
+    np.testing.assert_array_equal(found.mask, expected)
+    assert found.objects.max() == 1 and not found.objects[13].any()
+
+
+def test_a_class_that_the_config_does_not_name_is_refused_with_the_names_found(tmp_path):
+    source = geojson(tmp_path, feature("Stroma", box(2, 3, 9, 11)), feature("", box(2, 3, 9, 11)))
+
+    assert refusal(source) == (
+        f"{tmp_path}/images/a.geojson: classes that the config does not name: 'Stroma', "
+        "'unclassified'; it names 'cell'"
+    )
+
+
+def test_a_shape_outside_its_image_is_told_with_file_and_record(tmp_path):
+    source = geojson(
+        tmp_path, feature("cell", box(2, 3, 9, 11)), feature("cell", box(90, 3, 99, 9))
+    )
+
+    assert refusal(source).startswith(f"{tmp_path}/images/a.geojson: feature 2")
+
+
+def test_an_image_without_annotation_is_an_error_or_background(tmp_path):
+    source = geojson(tmp_path, feature("cell", box(2, 3, 9, 11)))
+    photograph(tmp_path / "images" / "b.png")
+
+    with pytest.raises(DataError) as caught:
+        find_fields(DataConfig.model_validate({"source": source}))
+    assert str(caught.value).split("\n") == [
+        "images and masks do not pair: 1 problem",
+        f"  {tmp_path}/images/b.png: no annotation of this name",
+    ]
+
+    data = DataConfig.model_validate({"source": source, "missing_mask": "background"})
+    _, lonely = find_fields(data)
+    assert not read_field(lonely, data)[1].mask.any()
+
+
+# --- coco ---------------------------------------------------------------------------------------
+
+
+def test_coco_has_polygons_and_runs_of_every_image_in_one_file(tmp_path):
+    photograph(tmp_path / "images" / "deep" / "a.png")
+    ring = [4, 5, 30, 5, 30, 20, 4, 20]  # x, y along pixel edges
+    nothing = HEIGHT * 40  # run lengths go down the columns
+    runs = {"size": [HEIGHT, WIDTH], "counts": [nothing, 3, HEIGHT * 3 - 3]}
+    document = {
+        "images": [{"id": 7, "file_name": "deep/a.png", "height": HEIGHT, "width": WIDTH}],
+        "categories": [{"id": 1, "name": "cytoplasm"}, {"id": 2, "name": "nucleus"}],
+        "annotations": [
+            {"id": 1, "image_id": 7, "category_id": 1, "segmentation": [ring], "iscrowd": 0},
+            {"id": 2, "image_id": 7, "category_id": 2, "segmentation": runs, "iscrowd": 1},
+        ],
+    }
+    (tmp_path / "all.json").write_text(json.dumps(document))
+    source = {"kind": "coco", "images": str(tmp_path / "images"),
+              "annotations": str(tmp_path / "all.json")}  # fmt: skip
+
+    found = read(source, classes=TWO)
+
+    expected = drawn((5, 4, 20, 30))
+    expected[0:3, 40] = 2
+    np.testing.assert_array_equal(found.mask, expected)
+    assert found.objects.max() == 2
+
+    photograph(tmp_path / "images" / "b.png")
+    assert refusal(source, classes=TWO).split("\n")[1:] == [
+        f"  {tmp_path}/images/b.png: not in the COCO file"
+    ]
+
+
+# --- label images -------------------------------------------------------------------------------
+
+
+def test_label_images_of_cellpose_and_stardist_are_found_and_kept_as_objects(tmp_path):
+    objects = drawn((1, 2, 9, 20), (9, 2, 20, 20), value=None)  # they touch
+    for name, file in (("a", "a_cp_masks.png"), ("b", "b.png")):
+        photograph(tmp_path / "images" / f"{name}.png")
+        write_label_image(tmp_path / "labels" / file, objects.astype(np.uint16))
+    source = {"kind": "label_images", "images": str(tmp_path / "images"),
+              "masks": str(tmp_path / "labels"), "class_name": "nucleus"}  # fmt: skip
+    data = DataConfig.model_validate({"source": source, "classes": TWO})
+
+    fields = find_fields(data)
+
+    assert [field.name for field in fields] == ["a", "b"]
+    for field in fields:
+        found = read_field(field, data)[1]
+        np.testing.assert_array_equal(found.mask, 2 * (objects > 0))
+        np.testing.assert_array_equal(found.objects, objects)
+
+
+# --- sipakmed -----------------------------------------------------------------------------------
+
+
+def sipakmed(tmp_path, **keys):
+    folder = tmp_path / "im_Metaplastic" / "im_Metaplastic"
+    photograph(folder / "001.bmp")
+    contour(folder / "001_cyt01.dat", 5, 4, 20, 30)
+    contour(folder / "001_nuc01.dat", 8, 9, 12, 15)
+    contour(folder / "001_cyt02.dat", 22, 4, 30, 30)
+    contour(folder / "001_nuc02.dat", 24, 9, 26, 15)
+    return {"kind": "sipakmed", "folder": str(tmp_path), "categories": ["Metaplastic"], **keys}
+
+
+@pytest.mark.parametrize(
+    ("keys", "classes", "cell", "nucleus"),
+    [
+        ({}, {"cell": "#00ff00"}, 1, 1),
+        ({"contours": "nucleus_cytoplasm"}, TWO, 1, 2),
+        ({"contours": "category"}, {"Parabasal": "#00ff00", "Metaplastic": "#ff0000"}, 2, 2),
+        ({"contours": "category", "rename": {"Metaplastic": "cell"}}, {"cell": "#00ff00"}, 1, 1),
+    ],
+)
+def test_the_contours_of_sipakmed_become_what_is_asked_for(
+    tmp_path, *, keys, classes, cell, nucleus
+):
+    found = read(sipakmed(tmp_path, **keys), classes=classes)
+
+    expected = drawn((5, 4, 20, 30), (22, 4, 30, 30), value=cell)
+    expected[8:12, 9:15] = expected[24:26, 9:15] = nucleus
+    # Contours run through the centres of the outermost pixels, which may lie on either side.
+    near_an_edge = ndimage.maximum_filter(expected, 3) != ndimage.minimum_filter(expected, 3)
+    np.testing.assert_array_equal(found.mask[~near_an_edge], expected[~near_an_edge])
+    assert {cell, nucleus} == set(np.unique(found.mask)) - {0}
+    assert found.objects.max() == (4 if cell != nucleus else 2)
+
+
+# --- masks --------------------------------------------------------------------------------------
+
+
+def test_kinds_may_be_mixed_but_names_may_not_repeat(tmp_path):
+    one = geojson(tmp_path / "one", feature("cell", box(2, 3, 9, 11)))
+    photograph(tmp_path / "two" / "images" / "b.png")
+    photograph(tmp_path / "two" / "masks" / "b.png")
+    two = {"images": str(tmp_path / "two/images"), "masks": str(tmp_path / "two/masks")}
+
+    names = [f.name for f in find_fields(DataConfig.model_validate({"source": [one, two]}))]
+    assert names == ["a", "b"]
+
+    photograph(tmp_path / "two" / "images" / "a.png")
+    photograph(tmp_path / "two" / "masks" / "a.png")
+    with pytest.raises(DataError, match="two files with one stem"):
+        find_fields(DataConfig.model_validate({"source": [one, two]}))
