@@ -15,6 +15,8 @@ SUPPORTED := 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13
 VENV := .venv
 BIN := $(VENV)/bin
 CERVSEG := $(BIN)/python -m cervseg
+# Two processes share the tests; each takes up to 6 GB in the end.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 READY := $(VENV)/.installed
 BEGUN := $(VENV)/.unfinished
 
@@ -40,7 +42,7 @@ demo: $(READY)  ## draw fields, tile, train, evaluate, infer: configs/demo.yaml
 	$(BIN)/python scripts/demo.py $(ARGS)
 
 test: $(READY)  ## the tests but the slow ones
-	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	$(PYTEST) -m 'not slow' $(ARGS)
 
 # The contract of the networks, and the losses, once more on JAX, which here compiles for longer
 # than it computes.
@@ -48,10 +50,10 @@ test: $(READY)  ## the tests but the slow ones
 test-all: $(READY)  ## all tests, and at least 90 % line coverage of cervseg/
 	$(BIN)/python -m coverage erase
 	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage \
-		$(BIN)/python -m pytest $(ARGS)
+		$(PYTEST) $(ARGS)
 	KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1 \
 		COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage \
-		$(BIN)/python -m pytest tests/models/test_contract_of_networks.py tests/losses $(ARGS)
+		$(PYTEST) tests/models/test_contract_of_networks.py tests/losses $(ARGS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --fail-under=90
 

@@ -79,10 +79,10 @@ def dataset(tmp_path):
         Image.fromarray((pixels[..., 1] > 99).astype("uint8") * 255).save(
             tmp_path / f"{i}_mask.png"
         )
-        names = str(i), f"{i}.png", f"{i}_mask.png", str(i), split
+        names = str(i), f"{i}.png", f"{i}_mask.png", "", "", str(i), split, ""
         rows.append(SourceRow(*names, 150, 201, 1.0, 1.0, "", "", "", 0.5))
     classes = Classes.of({"cell": "#00ff00"})
-    document = describe(classes, scale=1.0, tile_size=64, readings=("threshold", "index"))
+    document = describe(classes, scale=1.0, tile_size=64, reading="threshold")
     write_dataset(tmp_path, document, sources=rows, tiles=[])
     return tmp_path
 

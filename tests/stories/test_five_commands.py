@@ -313,6 +313,7 @@ def test_what_is_missing_is_named_before_any_work(road, *, line, code, message):
     assert f"error: {message}" in ran.err
 
 
+@pytest.mark.slow
 def test_the_network_trains_on_jax_too(road):
     ran = road.shell(
         "cervseg train c.yaml --json --set train.output=jax --set train.epochs=1"
