@@ -59,7 +59,7 @@ CHECK_EXAMPLES = (
     "cervseg dataset-check configs/metaplastic.yaml",
     "cervseg dataset-check configs/metaplastic.yaml --fix datasets/metaplastic-clean",
     "cervseg dataset-check fields --strict --output check",
-    "cervseg dataset-check configs/herlev.yaml --set data.split.kind=folders",
+    "cervseg dataset-check configs/herlev.yaml --set 'data.split={kind: folders}'",
     "cervseg dataset-check configs/metaplastic.yaml --augmentation",
 )
 

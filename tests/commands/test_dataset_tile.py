@@ -397,7 +397,9 @@ def test_a_fold_without_foreground_is_told():
     assert told.endswith(": their scores say nothing of cells")
 
 
-def test_too_few_groups_are_refused_before_anything_is_cut(many):
+def test_too_few_groups_are_refused_before_anything_is_cut(many, monkeypatch):
+    monkeypatch.setattr("cervseg.commands.dataset_tile.cut_field", None)
+
     with pytest.raises(ConfigError) as caught:
         dataset_tile(fields_config(folds=4, group_pattern="^[tuv]"))
 

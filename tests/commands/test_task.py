@@ -173,6 +173,16 @@ def test_near_duplicates_that_tiling_found_are_told(make_dataset):
     )
 
 
+def test_what_tiling_compared_is_not_judged_by_its_hash_once_more(make_dataset):
+    """The model has seen f0; the dataset says that f2 is no copy, however near their hashes."""
+    trained = TrainingImage(pixel_digest(picture(0)), perceptual_hash(picture(2)), "train")
+    contract = replace(CONTRACT, trained_on=(trained,))
+
+    assert task_of(make_dataset(), contract).notices == ()
+    stranger = replace(contract, trained_on=(trained._replace(sha256="0f"),))
+    assert len(task_of(make_dataset(), stranger).notices) == 1
+
+
 @pytest.mark.parametrize("pairs", [7, [["f0", "f2"]], [["f0", "f2", "much"]]])
 def test_a_broken_list_of_near_duplicates_is_refused(make_dataset, fields, pairs):
     lines, _, code = refusal(DataError, make_dataset(near_duplicates=pairs))

@@ -286,3 +286,9 @@ def test_an_identical_image_does_not_merely_look_alike():
 
 def test_a_model_without_hashes_knows_no_resemblance():
     assert tell_resemblance([Fingerprint("copy", "2d", KNOWN)], CONTRACT) == []
+
+
+def test_images_that_look_like_each_other_are_no_matter():
+    images = [Fingerprint(name, name, perceptual_hash(PICTURES["b"])) for name in ("one", "two")]
+
+    assert tell_resemblance(images, TRAINED) == []
