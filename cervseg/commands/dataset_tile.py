@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cervseg import __version__
@@ -101,19 +101,12 @@ def dataset_tile(
     chosen, notices = _assign(find_fields(data), data)
     reading = mask_reading(data, [field for field, _ in chosen])
     refuse_occupied(data.output, overwrite=overwrite)
-    target = data.output.resolve()  # follows a link, and gives `.` a name
-    partial = target.with_name(f"{target.name}.partial")
-    if is_occupied(partial) and not {path.name for path in partial.iterdir()} <= OURS:
-        set_aside(partial)
+    target, partial = _places(data.output)
     with claim(partial, resume=True):
         _empty(partial)
         seed = config.runtime.seed
-
-        def cut(number: int, field: Field, split: Split | None) -> Cut:
-            return cut_field(field, split, data=data, reading=reading, folder=partial,
-                             seed=(seed, number))  # fmt: skip
-
-        cuts = _in_folds(_cut_all(chosen, cut, progress=progress), data)
+        cuts = _cut_all(chosen, data, reading=reading, folder=partial, seed=seed, progress=progress)
+        cuts = _in_folds(cuts, data)
         sources = [cut.source for cut in cuts]
         with tolerance.tolerating():
             refuse_leaks(sources)
@@ -132,6 +125,15 @@ def dataset_tile(
         tables=(tally_table(counts),),
         next_command=following,
     )
+
+
+def _places(output: Path) -> tuple[Path, Path]:
+    """Where the dataset will be, and where it grows."""
+    target = output.resolve()  # follows a link, and gives `.` a name
+    partial = target.with_name(f"{target.name}.partial")
+    if is_occupied(partial) and not {path.name for path in partial.iterdir()} <= OURS:
+        set_aside(partial)
+    return target, partial
 
 
 def _assign(
@@ -193,16 +195,22 @@ def _empty(partial: Path) -> None:
 
 def _cut_all(
     chosen: Sequence[tuple[Field, Split | None]],
-    cut: Callable[[int, Field, Split | None], Cut],
+    data: DataConfig,
     *,
+    reading: Reading,
+    folder: Path,
+    seed: int,
     progress: Progress,
 ) -> list[Cut]:
     cuts: list[Cut] = []
     problems: list[str] = []
     fields = track(chosen, "cutting fields", total=len(chosen), progress=progress)
     for number, (field, split) in enumerate(fields):
+        own = (seed, number)
         try:
-            cuts.append(cut(number, field, split))
+            cuts.append(
+                cut_field(field, split, data=data, reading=reading, folder=folder, seed=own)
+            )
         except DataError as exc:
             problems.append(str(exc) + (f" ({exc.hint})" if exc.hint else ""))
     if problems:

@@ -27,7 +27,7 @@ from cervseg.inference.prediction import plan_tiles
 from cervseg.reporting.scores import Evaluation, score_tables, write_evaluation, write_overlay
 from cervseg.reports import SILENT, Failure, Progress, Report, track
 from cervseg.runs import Run
-from cervseg.scoring.summary import summarize
+from cervseg.scoring.summary import Summary, summarize
 
 Mode = Literal["tiled", "whole", "stretch", "predictions"]
 
@@ -109,14 +109,21 @@ def evaluate(
             raise Interrupted("interrupted; no score is written") from exc
         report = _write(config, task, folder, scored=scored, heading=heading, losses=losses,
                         mode=mode, tolerance=tolerance)  # fmt: skip
-    model_words = shlex.join(w for path in paths for w in ("--model", str(path)))
-    unnamed = "" if config.tiled_infer.images else " IMAGES"
-    if config_words and fold is not None:
-        model_words = f"{config_words} {model_words}"  # the config itself names no fold
-    elif config_words:
-        model_words = config_words
-    following = f"cervseg tiled-infer {model_words}{unnamed}" if paths else None
+    following = _following(config, paths, config_words=config_words, fold=fold)
     return replace(report, next_command=following)
+
+
+def _following(
+    config: Config, paths: Sequence[Path], *, config_words: str | None, fold: int | None
+) -> str | None:
+    """The command that puts the model to use."""
+    if not paths:
+        return None
+    words = [config_words] if config_words else []
+    if not words or fold is not None:  # the config itself names no fold
+        words.append(shlex.join(w for path in paths for w in ("--model", str(path))))
+    unnamed = [] if config.tiled_infer.images else ["IMAGES"]
+    return " ".join(["cervseg tiled-infer", *words, *unnamed])
 
 
 def _mode(*, predictions: Path | None, whole: bool, stretch: bool) -> Mode:
@@ -232,15 +239,6 @@ def _write(
     mode: Mode,
     tolerance: Tolerance,
 ) -> Report:
-    summaries = {
-        name: summarize(
-            [row[i] for row in scored.rows],
-            [row[i] for row in scored.empty],
-            seed=config.runtime.seed,
-            resamples=config.evaluate.resamples,
-        )
-        for i, name in enumerate(task.classes.names)
-    }
     warning = "data with a leak that was allowed" if tolerance.found else None
     if task.fitted:
         warning = "data the model was fitted on"
@@ -250,7 +248,7 @@ def _write(
         seed=config.runtime.seed,
         names=tuple(scored.names),
         rows=scored.rows,
-        summaries=summaries,
+        summaries=_summaries(config, task, scored),
         losses=losses,
         confusion=scored.confusion.tolist(),
         surface_tolerance=scored.tolerance,
@@ -261,6 +259,31 @@ def _write(
         },
     )
     paths = write_evaluation(folder, evaluation)
+    return Report(
+        "evaluate",
+        folder,
+        results=evaluation.results(),
+        paths=(*paths, *_draw(task, folder, scored)),
+        failures=tuple(scored.failures),
+        notices=(*task.notices, *([f"these scores are on {warning}"] if warning else [])),
+        tables=score_tables(evaluation),
+    )
+
+
+def _summaries(config: Config, task: Task, scored: Scored) -> dict[str, dict[str, Summary]]:
+    return {
+        name: summarize(
+            [row[i] for row in scored.rows],
+            [row[i] for row in scored.empty],
+            seed=config.runtime.seed,
+            resamples=config.evaluate.resamples,
+        )
+        for i, name in enumerate(task.classes.names)
+    }
+
+
+def _draw(task: Task, folder: Path, scored: Scored) -> list[Path]:
+    """The overlays of the worst and the best images."""
     overlays = []
     for name, item, mask in scored.pictured():
         read = read_labelled(item, task.classes)
@@ -268,12 +291,4 @@ def _write(
         overlays.append(path)
         write_overlay(path, read.image.read(whole(read.image)), truth=read.mask, guess=mask,
                       classes=task.classes)  # fmt: skip
-    return Report(
-        "evaluate",
-        folder,
-        results=evaluation.results(),
-        paths=(*paths, *overlays),
-        failures=tuple(scored.failures),
-        notices=(*task.notices, *([f"these scores are on {warning}"] if warning else [])),
-        tables=score_tables(evaluation),
-    )
+    return overlays

@@ -76,7 +76,7 @@ def test_foreground_counts_at_full_size():
     chosen = assign_folds([squeezed, *files[1:]], 3, seed=0)
 
     counts = held(chosen, lambda row: 1)
-    assert counts[chosen[0].fold] <= 3 < min(n for f, n in counts.items() if f != chosen[0].fold)
+    assert counts.pop(chosen[0].fold) <= 5 < min(counts.values()), "else 6 or 7 in each"
 
 
 def test_one_seed_gives_the_same_folds_whatever_the_order_of_the_fields():
