@@ -1,4 +1,4 @@
-"""Groups by a table and by folder; those by the name of the image are in `test_sources`."""
+"""Groups by name, by a table, by folder."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from PIL import Image as Pillow
 from cervseg.config.data import DataConfig
 from cervseg.data.groups import group_names
 from cervseg.data.sources import find_fields
-from cervseg.errors import DataError
+from cervseg.errors import ConfigError, DataError
 
 
 def listed(path, text, *names):
@@ -90,3 +90,36 @@ def test_a_folder_has_a_name_where_it_is_the_current_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "slide 3")
 
     assert group_names(["a"], DataConfig(group_folder=True), [Path()]) == ["slide 3"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "name", "group"),
+    [
+        ({}, "slide7_field_12", "slide7_field_12"),
+        ({"group_pattern": r"^slide\d+"}, "slide7_field_12", "slide7"),
+        ({"group_pattern": r"slide(\d+)_(field)"}, "slide7_field_12", "7"),
+        ({"group_pattern": r"^(.+)_\d+x\d+$"}, "268_512x1024", "268"),
+        ({"group_block": 4}, "slide7_field_12", "3"),
+        ({"group_block": 4}, "slide7_field_0015", "3"),
+        ({"group_block": 1}, "9", "9"),
+    ],
+)
+def test_the_group_of_a_name(keys, name, group):
+    assert group_names([name], DataConfig.model_validate(keys)) == [group]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"group_pattern": r"^slide\d+"},
+         "'data.group_pattern' does not match image name 'field a'"),
+        ({"group_pattern": r"field(\d+)?"},
+         "'data.group_pattern': the parenthesis is empty for 'field a'"),
+        ({"group_block": 3}, "'data.group_block': image name 'field a' has no number"),
+    ],
+)  # fmt: skip
+def test_a_name_without_group_is_refused(keys, message):
+    with pytest.raises(ConfigError) as caught:
+        group_names(["field a"], DataConfig.model_validate(keys))
+
+    assert str(caught.value) == message
