@@ -46,7 +46,7 @@ def test_verbs_take_the_reference_material_by_default():
 
 
 def test_tests_leave_the_slow_ones_out_and_test_all_demands_coverage():
-    assert "-m pytest -m 'not slow'" in dry_run("test")[0]
+    assert re.search("-m pytest .*-m 'not slow'", dry_run("test")[0])
     assert "not slow" not in "".join(dry_run("test-all"))
     assert dry_run("test-all")[-1].endswith("coverage report --fail-under=90")
 

@@ -59,7 +59,7 @@ def test_the_sections_are_those_of_the_schema():
 
 @pytest.mark.parametrize(("page", "line"), ALL_COMMANDS)
 def test_every_command_line_is_understood(page, line):
-    words = shlex.split(line)[1:]
+    words = shlex.split(line, comments=True)[1:]
 
     job = parse(words)
 
