@@ -1,6 +1,6 @@
 """`train.augmentation`: how far training samples are varied."""
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -36,6 +36,8 @@ from cervseg.config.warps import (
     Translation,
 )
 
+T = TypeVar("T")
+
 
 def _short(schema: JsonSchemaValue) -> None:
     """Let editors take the short forms of a transform: `30`, `[0.8, 1.2]`, true, false."""
@@ -43,6 +45,11 @@ def _short(schema: JsonSchemaValue) -> None:
         {"$ref": schema.pop("$ref")},
         {"type": ["boolean", "number", "array"], "items": {"type": "number"}},
     ]
+
+
+def _transform(kind: type[T], description: str) -> T:
+    """A key whose section may be written short."""
+    return Field(default_factory=kind, description=description, json_schema_extra=_short)
 
 
 class AugmentationConfig(Section):
@@ -56,109 +63,37 @@ class AugmentationConfig(Section):
         "reflect",
         description="what comes from outside a sample: mirrored, or mirrored and ignored by loss",
     )
-    hflip: Flip = Field(
-        default_factory=Flip, description="mirror left and right", json_schema_extra=_short
+    hflip: Flip = _transform(Flip, "mirror left and right")
+    vflip: Flip = _transform(Flip, "mirror top and bottom")
+    right_angles: RightAngles = _transform(RightAngles, "turn by 90, 180 or 270 degrees")
+    rotation: Rotation = _transform(Rotation, "turn by any angle of a range, or one of a list")
+    scale: Scale = _transform(Scale, "magnify or reduce")
+    shear: Shear = _transform(Shear, "slide rows along columns")
+    translation: Translation = _transform(Translation, "shift")
+    perspective: Perspective = _transform(Perspective, "shift the four corners, each on its own")
+    elastic: Elastic = _transform(
+        Elastic, "shift each pixel by smoothed noise (Simard et al., 2003)"
     )
-    vflip: Flip = Field(
-        default_factory=Flip, description="mirror top and bottom", json_schema_extra=_short
+    distortion: Distortion = _transform(Distortion, "shift whole regions by a slow wave")
+    barrel: Lens = _transform(Lens, "enlarge within a circle, most in its middle")
+    pincushion: Lens = _transform(Lens, "reduce within a circle, most in its middle")
+    stain: Stain = _transform(
+        Stain, "more or less of each dye, as optical density (Tellez et al., 2018)"
     )
-    right_angles: RightAngles = Field(
-        default_factory=RightAngles,
-        description="turn by 90, 180 or 270 degrees",
-        json_schema_extra=_short,
+    hue: Hue = _transform(Hue, "turn colours about grey")
+    saturation: Saturation = _transform(Saturation, "move colours from grey or to it")
+    brightness: Brightness = _transform(Brightness, "multiply all levels and add to them")
+    contrast: Contrast = _transform(Contrast, "spread levels about mid-grey")
+    gamma: Gamma = _transform(Gamma, "bend the levels")
+    illumination: Illumination = _transform(
+        Illumination, "darken with the distance from a bright place"
     )
-    rotation: Rotation = Field(
-        default_factory=Rotation,
-        description="turn by any angle of a range, or one of a list",
-        json_schema_extra=_short,
-    )
-    scale: Scale = Field(
-        default_factory=Scale, description="magnify or reduce", json_schema_extra=_short
-    )
-    shear: Shear = Field(
-        default_factory=Shear, description="slide rows along columns", json_schema_extra=_short
-    )
-    translation: Translation = Field(
-        default_factory=Translation, description="shift", json_schema_extra=_short
-    )
-    perspective: Perspective = Field(
-        default_factory=Perspective,
-        description="shift the four corners, each on its own",
-        json_schema_extra=_short,
-    )
-    elastic: Elastic = Field(
-        default_factory=Elastic,
-        description="shift each pixel by smoothed noise (Simard et al., 2003)",
-        json_schema_extra=_short,
-    )
-    distortion: Distortion = Field(
-        default_factory=Distortion,
-        description="shift whole regions by a slow wave",
-        json_schema_extra=_short,
-    )
-    barrel: Lens = Field(
-        default_factory=Lens,
-        description="enlarge within a circle, most in its middle",
-        json_schema_extra=_short,
-    )
-    pincushion: Lens = Field(
-        default_factory=Lens,
-        description="reduce within a circle, most in its middle",
-        json_schema_extra=_short,
-    )
-    stain: Stain = Field(
-        default_factory=Stain,
-        description="more or less of each dye, as optical density (Tellez et al., 2018)",
-        json_schema_extra=_short,
-    )
-    hue: Hue = Field(
-        default_factory=Hue, description="turn colours about grey", json_schema_extra=_short
-    )
-    saturation: Saturation = Field(
-        default_factory=Saturation,
-        description="move colours from grey or to it",
-        json_schema_extra=_short,
-    )
-    brightness: Brightness = Field(
-        default_factory=Brightness,
-        description="multiply all levels and add to them",
-        json_schema_extra=_short,
-    )
-    contrast: Contrast = Field(
-        default_factory=Contrast,
-        description="spread levels about mid-grey",
-        json_schema_extra=_short,
-    )
-    gamma: Gamma = Field(
-        default_factory=Gamma, description="bend the levels", json_schema_extra=_short
-    )
-    illumination: Illumination = Field(
-        default_factory=Illumination,
-        description="darken with the distance from a bright place",
-        json_schema_extra=_short,
-    )
-    blur: Blur = Field(
-        default_factory=Blur, description="blur by a Gaussian", json_schema_extra=_short
-    )
-    sharpen: Sharpen = Field(
-        default_factory=Sharpen, description="sharpen", json_schema_extra=_short
-    )
-    noise: Noise = Field(
-        default_factory=Noise, description="add Gaussian noise", json_schema_extra=_short
-    )
-    jpeg: Jpeg = Field(
-        default_factory=Jpeg, description="compress and read again", json_schema_extra=_short
-    )
-    cut_out: CutOut = Field(
-        default_factory=CutOut,
-        description="blank rectangles; their place becomes ignore",
-        json_schema_extra=_short,
-    )
-    paste: Paste = Field(
-        default_factory=Paste,
-        description="lay annotated cells of another sample over this one",
-        json_schema_extra=_short,
-    )
+    blur: Blur = _transform(Blur, "blur by a Gaussian")
+    sharpen: Sharpen = _transform(Sharpen, "sharpen")
+    noise: Noise = _transform(Noise, "add Gaussian noise")
+    jpeg: Jpeg = _transform(Jpeg, "compress and read again")
+    cut_out: CutOut = _transform(CutOut, "blank rectangles; their place becomes ignore")
+    paste: Paste = _transform(Paste, "lay annotated cells of another sample over this one")
 
     @model_validator(mode="before")
     @classmethod
