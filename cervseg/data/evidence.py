@@ -84,7 +84,8 @@ def _closer(finding: Finding, file: MaskFile, picture: MaskPicture, *, classes: 
     marked = shown.copy()
     marked[concerned] = MARK
     height, width = concerned.shape
-    window = max(WINDOW, min(height, width) // 12)
+    is_tiny = finding.kind in ("specks", "holes")  # else a lone pixel is no more than a dot
+    window = WINDOW if is_tiny else max(WINDOW, min(height, width) // 12)
     row, column = _densest(concerned, window)
     top = int(np.clip(row - window // 2, 0, max(0, height - window)))
     left = int(np.clip(column - window // 2, 0, max(0, width - window)))
