@@ -7,18 +7,18 @@ from typing import NamedTuple
 
 from cervseg.data.fields import list_problems
 from cervseg.errors import ConfigError, DataError
-from cervseg.images.image import find_images
+from cervseg.images.image import find_images, image_name, is_zarr
 
 
 class Input(NamedTuple):
-    """An image file, and its name below each output folder: relative, without suffix."""
+    """An image, and its name below each output folder: relative, without suffix or `.ome`."""
 
     path: Path
     name: str
 
 
 def find_inputs(paths: Sequence[Path]) -> list[Input]:
-    """List files, and images below folders.
+    """List files, and images below folders; a Zarr is one image though it is a folder.
 
     Raises:
         DataError: A path is missing, or there is no image at all.
@@ -30,16 +30,20 @@ def find_inputs(paths: Sequence[Path]) -> list[Input]:
         raise DataError(missing[0] if len(missing) == 1 else list_problems(title, missing))
     inputs: list[Input] = []
     for path in paths:
-        if path.is_dir():
+        if path.is_dir() and not is_zarr(path):
             found = find_images(path)
-            inputs += [Input(f, f.relative_to(path).with_suffix("").as_posix()) for f in found]
+            inputs += [Input(f, _name_below(path, f)) for f in found]
         else:
-            inputs.append(Input(path, path.stem))
+            inputs.append(Input(path, image_name(path)))
     if not inputs:
         where = ", ".join(map(str, paths)) or "nothing named"
         raise DataError(f"no images to infer: {where}", hint="name image files or a folder of them")
     _refuse_collisions(inputs)
     return inputs
+
+
+def _name_below(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).with_name(image_name(path)).as_posix()
 
 
 def _refuse_collisions(inputs: Sequence[Input]) -> None:

@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from cervseg.arrays import RGB, Mask
 from cervseg.classes import IGNORE, Classes
+from cervseg.images.stain import mean_density
 
 THINNED = 1_000_000
 """Intensity and stain of larger images are taken from about so many of their pixels."""
-
-TISSUE = 0.15
-"""Mean optical density from which on a pixel shows tissue, not empty glass."""
 
 FAR = 5.0
 """Robust z-score of an outlier; among 1000 images of a bell curve there is none."""
@@ -112,7 +110,7 @@ def measure(
         ),
         intensity=float(mean[0, 0]),
         contrast=float(deviation[0, 0]),
-        stain=_stain(thin),
+        stain=mean_density(thin),
     )
 
 
@@ -124,17 +122,6 @@ def _areas(region: NDArray[np.bool_], objects: NDArray[np.uint16] | None) -> tup
         return tuple(int(size) for size in sizes if size)
     _, _, table, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8), connectivity=8)
     return tuple(int(size) for size in table[1:, cv2.CC_STAT_AREA])
-
-
-def _stain(pixels: RGB) -> tuple[float, float, float]:
-    """Mean of -log10((v + 1) / 256) over the pixels where its mean over the channels is high."""
-    density = -np.log10((np.arange(256, dtype=np.float32) + 1) / 256)
-    densities = cv2.LUT(pixels, density)
-    tissue = cv2.transform(densities, np.full((1, 3), 1 / 3, np.float32)) >= TISSUE
-    if not tissue.any():
-        return (math.nan, math.nan, math.nan)
-    red, green, blue, _ = cv2.mean(densities, tissue.astype(np.uint8))
-    return red, green, blue
 
 
 class SplitStatistics(NamedTuple):

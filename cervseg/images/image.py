@@ -1,8 +1,10 @@
 """An image of any kind: what it must offer, how files are found, how decoders fail."""
 
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Protocol
 
@@ -12,8 +14,15 @@ from cervseg.arrays import RGB
 from cervseg.errors import CervsegError, DataError
 from cervseg.grid import Window
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
-"""Of image files, in any case."""
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"),
+    *(".btf", ".tf8", ".svs", ".ndpi", ".scn", ".bif", ".mrxs", ".vms", ".vmu", ".svslide", ".czi"),
+    ".zarr",
+)
+"""Of images in a folder, in any case; what a file is, its first bytes decide."""
+
+ZARR_FILES = frozenset({".zgroup", ".zarray", ".zattrs", "zarr.json"})
+"""One of them makes a folder a Zarr, which is an image of its own."""
 
 
 class Image(Protocol):
@@ -37,6 +46,19 @@ class Image(Protocol):
         """Micrometres per pixel, where the file says so."""
         ...
 
+    @property
+    def levels(self) -> tuple["Image", ...]:
+        """Coarser copies that the file holds, largest first; none of a photograph or a view."""
+        ...
+
+    def working_set(self, height: int) -> int:
+        """Bytes of decoded pixels that are kept, at most, while windows of a height are read.
+
+        Read from left to right, such a row of windows decodes nothing twice. Pixels that are in
+        memory anyway (a photograph's) do not count.
+        """
+        ...
+
     def read(self, window: Window) -> RGB:
         """Read pixels, shape (window.height, window.width, 3)."""
         ...
@@ -48,21 +70,47 @@ def whole(image: Image) -> Window:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """List the image files below a folder, sorted; hidden and unfinished ones are left out.
+    """List the images below a folder, sorted; hidden and unfinished ones are left out.
+
+    A Zarr is a folder, and one image: nothing in it is looked at.
 
     Raises:
         DataError: There is no such folder.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and not path.stem.endswith(".partial")
-        and path.is_file()
-    )
+    found = []
+    for root, folders, files in os.walk(folder):
+        here = Path(root)
+        if ZARR_FILES & {*files}:
+            found.append(here)
+            folders.clear()
+            continue
+        zarrs = [name for name in folders if name.lower().endswith(".zarr")]
+        folders[:] = [n for n in folders if not n.startswith(".") and n not in zarrs]
+        items = [here / name for name in zarrs + files]
+        found += [path for path in items if _is_finished(path) and path.exists()]
+    return sorted(found)
+
+
+def _is_finished(path: Path) -> bool:
+    hidden, half = path.name.startswith("."), path.stem.endswith(".partial")
+    return path.suffix.lower() in SUFFIXES and not hidden and not half
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is one image: a Zarr by its suffix or by its metadata."""
+    named = path.suffix.lower() == ".zarr"
+    return path.is_dir() and (named or any((path / name).exists() for name in ZARR_FILES))
+
+
+def image_name(path: Path) -> str:
+    """What an image is called by: its name without suffix, without `.ome` before that either."""
+    if path.suffix.lower() not in SUFFIXES and path.is_dir():
+        return path.name  # a Zarr that is not called so
+    is_ome = path.suffix.lower() in (".tif", ".tiff", ".btf", ".tf8", ".zarr")
+    ome = ".ome" if is_ome and path.stem.lower().endswith(".ome") else ""
+    return path.stem[: len(path.stem) - len(ome)] or path.stem
 
 
 @contextmanager
@@ -80,6 +128,10 @@ def decoding(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: can't be decoded: not enough memory") from exc
     except struct.error as exc:
         raise DataError(f"{path}: can't be decoded: the file is truncated") from exc
+    except (JSONDecodeError, UnicodeDecodeError) as exc:
+        raise DataError(f"{path}: can't be decoded: its metadata is damaged: {exc}") from exc
+    except (TypeError, AttributeError, OverflowError) as exc:  # a text where a number should be
+        raise DataError(f"{path}: can't be decoded: its header makes no sense") from exc
     except Exception as exc:  # Pillow raises anything on a broken file
         reason = str(exc).replace(str(path), "it").strip() or type(exc).__name__
         raise DataError(f"{path}: can't be decoded: {reason}") from exc

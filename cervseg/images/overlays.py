@@ -9,6 +9,12 @@ from PIL import Image as Pillow
 from cervseg.arrays import RGB, Mask
 from cervseg.classes import IGNORE, Classes
 from cervseg.files import writing
+from cervseg.grid import Window
+from cervseg.images.image import Image, whole
+from cervseg.images.views import scale_image
+
+SOURCE_SIDE = 1024
+"""Pixels of an image that are reduced at once, a side."""
 
 FILL = 0.25
 """Share of the class colour inside an object; its outline is drawn in full."""
@@ -37,6 +43,20 @@ def draw_overlay(pixels: RGB, mask: Mask, classes: Classes) -> RGB:
         contours, _ = cv2.findContours(region, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(outlined, contours, -1, colour, thickness)
     return outlined
+
+
+def read_reduced(image: Image, height: int, width: int) -> RGB:
+    """Read all of an image at another size, block by block, so that memory stays small."""
+    if (height, width) == (image.height, image.width):
+        return image.read(whole(image))
+    view = scale_image(image, height / image.height, width / image.width)
+    picture = np.empty((view.height, view.width, 3), np.uint8)
+    side = max(16, int(SOURCE_SIDE * min(1.0, height / image.height)))
+    for top in range(0, view.height, side):
+        for left in range(0, view.width, side):
+            block = picture[top : top + side, left : left + side]
+            block[:] = view.read(Window(top, left, *block.shape[:2]))
+    return picture
 
 
 def write_picture(path: Path, pixels: RGB) -> None:

@@ -1,17 +1,20 @@
 """A photograph: decoded once, kept in memory as RGB."""
 
+import logging
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageOps
 
 from cervseg.arrays import RGB
 from cervseg.errors import DataError
 from cervseg.grid import Window
-from cervseg.images.image import decoding
+from cervseg.images.image import Image, decoding
 
 MAX_PIXELS = 400_000_000
 """Larger files are refused before they are decoded: 1.2 GB of RGB."""
@@ -68,6 +71,15 @@ class Photo:
         """Columns of pixels."""
         return int(self.pixels.shape[1])
 
+    @property
+    def levels(self) -> tuple[Image, ...]:
+        """None."""
+        return ()
+
+    def working_set(self, height: int) -> int:
+        """Nothing: the pixels are in memory as long as the photograph is."""
+        return 0
+
     def read(self, window: Window) -> RGB:
         """Read pixels, shape (window.height, window.width, 3)."""
         return self.pixels[window.top : window.bottom, window.left : window.right]
@@ -91,6 +103,10 @@ def open_photo(path: Path) -> Photo:
 def open_pillow(path: Path) -> Pillow.Image:
     """Open a file with our limit on its size instead of Pillow's, pixels not yet decoded."""
     Pillow.MAX_IMAGE_PIXELS = None  # ours follows; Pillow's own warns on stderr from 89 MP on
+    warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin")  # of tags that are broken
+    logging.getLogger("PIL").setLevel(
+        logging.CRITICAL + 1
+    )  # what it says there, its errors say too
     file = Pillow.open(path)
     pixels, size = file.width * file.height, path.stat().st_size
     if pixels > MAX_PIXELS:
@@ -113,10 +129,18 @@ def _to_rgb(image: Pillow.Image, path: Path) -> RGB:
         grey = np.asarray(image).astype(np.int64)
         if grey.min() < 0 or grey.max() > 65535:
             raise DataError(f"{path}: 32-bit pixels have no known range")
-        eight = ((grey + 128) // 257).astype(np.uint8)
-        return np.repeat(eight[..., None], 3, axis=-1)
+        return np.repeat(eight_bit(grey)[..., None], 3, axis=-1)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        ground = Pillow.new("RGBA", rgba.size, (255, 255, 255, 255))
-        image = Pillow.alpha_composite(ground, rgba)
+        return over_white(image.convert("RGBA"))
     return np.asarray(image.convert("RGB"))
+
+
+def eight_bit(grey: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Sixteen bits as eight: divided by 257 and rounded, so that 65535 is 255."""
+    return ((grey.astype(np.int64) + 128) // 257).astype(np.uint8)
+
+
+def over_white(rgba: Pillow.Image) -> RGB:
+    """What is transparent laid over the colour of an empty slide."""
+    ground = Pillow.new("RGBA", rgba.size, (255, 255, 255, 255))
+    return np.asarray(Pillow.alpha_composite(ground, rgba).convert("RGB"))

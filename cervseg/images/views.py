@@ -1,6 +1,7 @@
 """Images around images: at another scale, or padded by reflection."""
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,18 @@ class Scaled:
         mpp = self.image.mpp
         return None if mpp is None else mpp * self.image.height / self.height
 
+    @property
+    def levels(self) -> tuple[Image, ...]:
+        """None: a view shows one level of its image."""
+        return ()
+
+    def working_set(self, height: int) -> int:
+        """What the image keeps for the rows that a window of this view looks at, bytes."""
+        if (self.height, self.width) == (self.image.height, self.image.width):
+            return self.image.working_set(height)
+        step = self.image.height / self.height
+        return self.image.working_set(ceil((height - 1) * step) + 2 * ceil(max(1.0, step)) + 1)
+
     def read(self, window: Window) -> RGB:
         """Read pixels, shape (window.height, window.width, 3)."""
         if (self.height, self.width) == (self.image.height, self.image.width):
@@ -48,9 +61,14 @@ def scaled_length(length: int, scale: float) -> int:
 
 
 def scale_image(image: Image, vertical: float, horizontal: float) -> Scaled:
-    """See an image at a scale, in target pixels per pixel of the image."""
+    """See an image at a scale, in target pixels per pixel of the image.
+
+    The coarsest level of the file that is still as large as the target is read, as it costs least.
+    """
     height, width = scaled_length(image.height, vertical), scaled_length(image.width, horizontal)
-    return Scaled(image, height, width)
+    enough = [level for level in image.levels if level.height >= height and level.width >= width]
+    source = min(enough, key=lambda level: level.height, default=image)
+    return Scaled(source, height, width)
 
 
 def fit_image(image: Image, size: int, *, file_scale: tuple[float, float] = (1.0, 1.0)) -> Scaled:
@@ -87,6 +105,15 @@ class Padded:
     def mpp(self) -> float | None:
         """Micrometres per pixel."""
         return self.image.mpp
+
+    @property
+    def levels(self) -> tuple[Image, ...]:
+        """None: a view shows one level of its image."""
+        return ()
+
+    def working_set(self, height: int) -> int:
+        """What the image keeps, bytes."""
+        return self.image.working_set(height)
 
     def read(self, window: Window) -> RGB:
         """Read pixels, shape (window.height, window.width, 3)."""

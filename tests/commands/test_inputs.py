@@ -47,6 +47,17 @@ def test_a_file_named_outright_needs_no_suffix_of_an_image(tmp_path):
     assert find_inputs([tmp_path / "scan.dat"]) == [Input(tmp_path / "scan.dat", "scan")]
 
 
+def test_a_zarr_is_one_input_named_or_found(tmp_path):
+    make(tmp_path, "in/deep/a.ome.zarr/0/b.png", "in/c.ome.tif", "in/my.scan/.zgroup.png")
+    (tmp_path / "in/my.scan/.zgroup").touch()
+
+    assert [item.name for item in find_inputs([tmp_path / "in"])] == ["c", "deep/a", "my.scan"]
+    paths = [tmp_path / "in/deep/a.ome.zarr", tmp_path / "in/my.scan", tmp_path / "in/c.ome.tif"]
+    assert find_inputs(paths) == [
+        Input(path, name) for path, name in zip(paths, ["a", "my.scan", "c"], strict=True)
+    ]
+
+
 def test_a_path_that_is_missing_is_named(tmp_path):
     make(tmp_path, "a.png")
 

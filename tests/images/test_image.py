@@ -1,9 +1,11 @@
+import json
 import struct
+from pathlib import Path
 
 import pytest
 
 from cervseg.errors import BudgetError, DataError
-from cervseg.images.image import decoding, find_images
+from cervseg.images.image import decoding, find_images, image_name, is_zarr
 
 
 def test_images_are_found_below_a_folder_in_order_whatever_their_case(tmp_path):
@@ -32,6 +34,50 @@ def test_a_folder_that_is_itself_in_a_hidden_one_is_searched(tmp_path):
     assert len(find_images(tmp_path / ".cache" / "images")) == 1
 
 
+def test_slides_of_scanners_are_found_by_their_suffixes(tmp_path):
+    names = ["a.svs", "b.NDPI", "c.mrxs", "d.scn", "e.vms", "f.bif", "g.ome.tif", "h.czi"]
+    for name in names:
+        (tmp_path / name).touch()
+
+    assert find_images(tmp_path) == sorted(tmp_path / name for name in names)
+
+
+def test_a_zarr_is_one_image_and_nothing_in_it_is_looked_at(tmp_path):
+    for name in ("a.zarr/0/0.png", "deep/b.ZARR/c.zarr/x.png", ".c.zarr/x.png", "d.partial.zarr/x"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    for number, name in enumerate([".zgroup", "zarr.json", ".zarray"]):
+        (tmp_path / f"scan {number}" / "labels").mkdir(parents=True)
+        (tmp_path / f"scan {number}" / name).touch()
+        (tmp_path / f"scan {number}" / "labels" / "a.png").touch()
+    (tmp_path / "z.png").touch()
+
+    found = find_images(tmp_path)
+
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == [
+        "a.zarr", "deep/b.ZARR", "scan 0", "scan 1", "scan 2", "z.png",
+    ]  # fmt: skip
+    assert all(is_zarr(path) == path.is_dir() for path in found)
+    assert not is_zarr(tmp_path) and not is_zarr(tmp_path / "none.zarr")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("a/b.x.png", "b.x"),
+        ("a.ome.tif", "a"),
+        ("a.OME.TIFF", "a"),
+        ("a.b.ome.zarr", "a.b"),
+        ("a.ome.png", "a.ome"),
+        (".ome.tif", ".ome"),
+        ("a.svs", "a"),
+        ("scan.dat", "scan"),
+    ],
+)
+def test_an_image_is_called_by_its_name_without_suffix(path, name):
+    assert image_name(Path(path)) == name
+
+
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(DataError) as caught:
         find_images(tmp_path / "images")
@@ -46,6 +92,12 @@ def test_a_missing_folder_is_refused(tmp_path):
         (MemoryError(), "can't be decoded: not enough memory"),
         (struct.error("unpack requires"), "can't be decoded: the file is truncated"),
         (SyntaxError("broken PNG file"), "can't be decoded: broken PNG file"),
+        (TypeError("'>' not supported"), "can't be decoded: its header makes no sense"),
+        (OverflowError("too large"), "can't be decoded: its header makes no sense"),
+        (
+            json.JSONDecodeError("Expecting value", "{", 1),
+            "can't be decoded: its metadata is damaged: Expecting value: line 1 column 2 (char 1)",
+        ),
         (UnboundLocalError(), "can't be decoded: UnboundLocalError"),
     ],
 )

@@ -101,6 +101,7 @@ class Watched:
     height = property(lambda self: self.image.height)
     width = property(lambda self: self.image.width)
     mpp = property(lambda self: self.image.mpp)
+    levels = ()
 
     def read(self, window):
         assert window.top >= 0 and window.bottom <= self.height
@@ -176,3 +177,59 @@ def test_micrometres_per_pixel_follow_the_scale():
     assert Scaled(image, 20, 30).mpp == 1.0
     assert Padded(Scaled(image, 20, 30), 64, 64).mpp == 1.0
     assert Scaled(photo((40, 60)), 20, 30).mpp is None
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """An image of one colour a level."""
+
+    height: int
+    width: int
+    levels: tuple = ()
+    mpp: float | None = None
+
+    def read(self, window):
+        colour = self.width % 251
+        return np.full((window.height, window.width, 3), colour, np.uint8)
+
+    def working_set(self, height):
+        return height
+
+
+@pytest.mark.parametrize(
+    ("scale", "width"),
+    [(1.0, 603), (0.51, 603), (0.5, 302), (0.3, 302), (0.25, 151), (0.249, 151), (0.01, 151),
+     (2.0, 603), ((0.5, 0.2), 302), ((0.2, 0.52), 603)],
+)  # fmt: skip
+def test_the_coarsest_level_that_is_as_large_as_the_target_is_read(scale, width):
+    """The target's size is that of the image at the scale, whatever level it is made from."""
+    image = Pyramid(401, 603, (Pyramid(201, 302), Pyramid(100, 151)))
+    vertical, horizontal = scale if isinstance(scale, tuple) else (scale, scale)
+
+    view = scale_image(image, vertical, horizontal)
+
+    assert (view.height, view.width) == (round(401 * vertical), round(603 * horizontal))
+    assert view.image.width == width
+    assert (view.read(Window(0, 0, 1, 1)) == width % 251).all()
+    assert view.levels == Padded(view, 500, 700).levels == ()
+
+
+@given(SIZE, SIZE, st.data())
+def test_the_working_set_of_a_view_covers_the_rows_that_it_reads(size, target, data):
+    heights = []
+
+    class Noted(Watched):
+        def read(self, window):
+            heights.append(window.height)
+            return super().read(window)
+
+        def working_set(self, height):
+            return height
+
+    view = Scaled(Noted(photo(size), []), *target)
+    window = data.draw(windows(*target))
+
+    view.read(window)
+
+    assert Padded(view, 99, 99).working_set(window.height) == view.working_set(window.height)
+    assert view.working_set(window.height) >= max(heights)
