@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cervseg.commands.dataset_check import dataset_check
     from cervseg.commands.dataset_tile import dataset_tile
     from cervseg.commands.evaluate import evaluate
+    from cervseg.commands.export import export
     from cervseg.commands.infer import infer, tiled_infer
     from cervseg.commands.train import train
     from cervseg.config.loader import load_config
@@ -30,6 +31,7 @@ __all__ = [
     "dataset_check",
     "dataset_tile",
     "evaluate",
+    "export",
     "infer",
     "load_config",
     "tiled_infer",
@@ -41,6 +43,7 @@ _HOMES = {
     "dataset_check": "cervseg.commands.dataset_check",
     "dataset_tile": "cervseg.commands.dataset_tile",
     "evaluate": "cervseg.commands.evaluate",
+    "export": "cervseg.commands.export",
     "infer": "cervseg.commands.infer",
     "load_config": "cervseg.config.loader",
     "tiled_infer": "cervseg.commands.infer",

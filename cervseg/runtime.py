@@ -4,7 +4,6 @@ import importlib
 import importlib.metadata
 import os
 import platform
-import resource
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from cervseg.arrays import Tensor
 from cervseg.errors import ConfigError
+from cervseg.machine import read_words
 
 
 def allowed_cores() -> int:
@@ -22,38 +22,10 @@ def allowed_cores() -> int:
     cores = [len(os.sched_getaffinity(0))]
     if (slurm := os.environ.get("SLURM_CPUS_PER_TASK", "")).isdigit():
         cores.append(int(slurm))
-    quota = _words(Path("/sys/fs/cgroup/cpu.max"))
+    quota = read_words(Path("/sys/fs/cgroup/cpu.max"))
     if len(quota) == 2 and quota[0].isdigit():
         cores.append(int(quota[0]) // int(quota[1]))
     return max(1, min(cores))
-
-
-def available_memory() -> int:
-    """Bytes that can still be had: of the machine, or of the cgroup where that is less."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for line in _lines(Path("/proc/meminfo")):
-        if line.startswith("MemAvailable:"):
-            free = int(line.split()[1]) * 1024
-    limit, used = (_words(Path(f"/sys/fs/cgroup/memory.{n}")) for n in ("max", "current"))
-    if limit and used and limit[0].isdigit():
-        free = min(free, int(limit[0]) - int(used[0]))
-    return free
-
-
-def peak_memory() -> int:
-    """Largest resident memory of this process so far, bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []
-
-
-def _words(path: Path) -> list[str]:
-    return " ".join(_lines(path)).split()
 
 
 def start(*, device: str = "auto", threads: int | None = None, deterministic: bool = True) -> None:

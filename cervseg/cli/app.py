@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from cervseg import __version__
-from cervseg.cli import config, convert, dataset, evaluate, infer, inspect, train
+from cervseg.cli import config, convert, dataset, evaluate, export, infer, inspect, train
 from cervseg.cli.job import Job, Talk
 from cervseg.cli.options import NO_VALUE, epilog
 from cervseg.console import (
@@ -90,6 +90,7 @@ app.command("evaluate", epilog=epilog(*evaluate.EXAMPLES))(evaluate.evaluate)
 app.command("infer", epilog=epilog(*infer.INFER_EXAMPLES))(infer.infer)
 app.command("tiled-infer", epilog=epilog(*infer.TILED_INFER_EXAMPLES))(infer.tiled_infer)
 app.command("inspect", epilog=epilog(*inspect.EXAMPLES))(inspect.inspect)
+app.command("export", epilog=epilog(*export.EXAMPLES))(export.export)
 app.add_typer(config_app, name="config")
 config_app.command("show", epilog=epilog(*config.SHOW_EXAMPLES))(config.show)
 config_app.command("schema", epilog=epilog(*config.SCHEMA_EXAMPLES))(config.schema)

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cervseg import runtime
 from cervseg.arrays import RGB, Probabilities, Tensor
 from cervseg.contract import Contract
-from cervseg.errors import BudgetError
-from cervseg.images.preprocess import prepare
-from cervseg.models.folder import load_model
+from cervseg.engines.settings import EngineSettings, refuse_bfloat16
+from cervseg.engines.tiles import equal_batches, out_of_memory, prepare_tiles
 from cervseg.runtime import compiled, is_out_of_memory, out_of_memory_errors
 
 
@@ -19,28 +19,26 @@ class KerasPredictor:
     Args:
         model: Ends in logits.
         contract: How pixels go in, and what the logits mean.
+        batch_size: Tiles computed at once; None: as they come.
     """
 
-    def __init__(self, model: Tensor, contract: Contract) -> None:
-        self._contract = contract
+    def __init__(self, model: Tensor, contract: Contract, *, batch_size: int | None = None) -> None:
+        self._contract, self._batch_size = contract, batch_size
         self._forward = compiled(model, self._finish)
 
     def __call__(self, tiles: RGB) -> Probabilities:
         """Predict tiles (n, size, size, 3) as (n, size, size, channels)."""
         try:
-            return self._forward(self._prepare(tiles))
+            batches = equal_batches(self._prepare(tiles), self._batch_size)
+            answers = [self._forward(batch) for batch in batches]
         except out_of_memory_errors() as exc:
             if not is_out_of_memory(exc):
                 raise
-            raise BudgetError(
-                f"out of memory with {len(tiles)} tiles of {tiles.shape[1]} x {tiles.shape[2]}",
-                hint="a smaller tiled_infer.batch_size or tile_size needs less",
-            ) from exc
+            raise out_of_memory(tiles) from exc
+        return (answers[0] if len(answers) == 1 else np.concatenate(answers))[: len(tiles)]
 
     def _prepare(self, tiles: RGB) -> NDArray[np.uint8]:
-        settings, channels = self._contract.preprocess, self._contract.input_channels
-        ready = np.stack([prepare(tile, settings, channels=channels) for tile in tiles])
-        return ready[..., ::-1] if self._contract.color_order == "BGR" else ready
+        return prepare_tiles(tiles, self._contract)
 
     def _finish(self, logits: Tensor) -> Tensor:
         from keras import ops
@@ -51,6 +49,17 @@ class KerasPredictor:
         return ops.softmax(logits, axis=-1)
 
 
-def open_keras(folder: Path, contract: Contract) -> KerasPredictor:
-    """Build the network of a model folder and fill in its weights."""
-    return KerasPredictor(load_model(folder, contract), contract)
+def open_keras(folder: Path, contract: Contract, settings: EngineSettings) -> KerasPredictor:
+    """Build the network of a model folder and fill in its weights.
+
+    Raises:
+        ConfigError: bfloat16 is asked for, and neither processor nor GPU has it.
+        ModelError: The weights are missing, broken, or of another network.
+    """
+    from cervseg.models.folder import load_model
+
+    if settings.precision == "bfloat16" and runtime.on_cpu():
+        refuse_bfloat16()
+    with runtime.precision(settings.precision):
+        model = load_model(folder, contract)
+    return KerasPredictor(model, contract, batch_size=settings.batch_size)

@@ -200,35 +200,15 @@ def test_several_models_open_as_their_mean(tmp_path):
     assert contract.tile_size == 20
 
 
-# --- the mean of several
-
-
-def constant(value):
-    """A model that answers each pixel alike."""
-    return lambda tiles: np.full((*tiles.shape[:3], 1), value, np.float32)
+# --- the contract of several
 
 
 def merged(*changes):
     """The contract for models that differ from the first in these."""
-    from cervseg.engines.wrappers import average
+    from cervseg.engines.wrappers import merge_contracts
 
-    members = [(replace(CONTRACT, **change), constant(0.5)) for change in changes]
-    return average(members, [Path(f"model{i}") for i in range(len(members))])[0]
-
-
-def test_the_mean_is_over_models_pixel_by_pixel():
-    from cervseg.engines.wrappers import average
-
-    def brightness(tiles):
-        return tiles[..., :1].astype("float32") / 255
-
-    members = [(CONTRACT, p) for p in (brightness, constant(0.1), constant(0.7))]
-    _, predict = average(members, [Path("a"), Path("b"), Path("c")])
-
-    answer = predict(TILES)
-
-    assert answer.dtype == np.float32
-    np.testing.assert_allclose(answer, (TILES[..., :1] / 255 + 0.8) / 3, atol=1e-6)
+    contracts = [replace(CONTRACT, **change) for change in changes]
+    return merge_contracts(contracts, [Path(f"model{i}") for i in range(len(contracts))])
 
 
 @pytest.mark.parametrize(

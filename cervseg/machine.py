@@ -1,0 +1,63 @@
+"""What the system says of this machine and process: memory, instructions."""
+
+import os
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+
+def available_memory() -> int:
+    """Bytes that can still be had: of the machine, or of the cgroup where that is less."""
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for line in read_lines(Path("/proc/meminfo")):
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) * 1024
+    limit, used = (read_words(Path(f"/sys/fs/cgroup/memory.{n}")) for n in ("max", "current"))
+    if limit and used and limit[0].isdigit():
+        free = min(free, int(limit[0]) - int(used[0]))
+    return free
+
+
+def peak_memory() -> int:
+    """Largest resident memory of this process so far, bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16, by what Linux tells of it."""
+    flags = {"avx512_bf16", "amx_bf16", "bf16"}
+    return any(flags & set(line.split()) for line in read_lines(Path("/proc/cpuinfo")))
+
+
+def resident_memory() -> int:
+    """Memory of this process that is in RAM now, bytes; 0 where the system does not say."""
+    words = read_words(Path("/proc/self/statm"))
+    return int(words[1]) * os.sysconf("SC_PAGE_SIZE") if words else 0
+
+
+def peak_memory_of(work: Callable[[], object]) -> int:
+    """Largest resident memory of this process while it does some work, bytes."""
+    reset = Path("/proc/self/clear_refs")
+    try:
+        reset.write_text("5")
+    except OSError:  # without it, the largest of the whole life
+        work()
+        return peak_memory()
+    work()
+    for line in read_lines(Path("/proc/self/status")):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return peak_memory()
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a file of the system; none where it is not there."""
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []
+
+
+def read_words(path: Path) -> list[str]:
+    """Words of such a file."""
+    return " ".join(read_lines(path)).split()
