@@ -1,0 +1,204 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from cervseg.annotations.rings import edges_in, fill
+from cervseg.classes import Classes
+from cervseg.grid import Window
+from cervseg.inference.decision import count_objects
+from cervseg.inference.objects import finding as objects_module
+from cervseg.inference.objects.finding import find_objects
+from cervseg.inference.rows import RowArray
+
+EIGHT = np.ones((3, 3), int)
+
+
+@st.composite
+def masks(draw):
+    """Noise of any density, odd sizes down to a row or a column."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    shape, share = rng.integers(1, 14, 2), rng.choice([0.2, 0.5, 0.8])
+    classes = rng.integers(1, rng.choice([2, 4]), shape)
+    return np.where(rng.random(shape) < share, classes, 0).astype(np.uint8)
+
+
+CLASSES = Classes.of({"cell": "#00ff00", "nucleus": "#ff0000", "clump": "#0000ff"})
+
+
+def probabilities_of(mask, channels=3):
+    rng = np.random.default_rng(mask.shape)
+    return rng.random((*mask.shape, channels), np.float32)
+
+
+def found(mask, *, piece=10**6, split=0.0, first_channel=0):
+    answers = RowArray(probabilities_of(mask, 3 + first_channel))
+    return list(
+        find_objects(RowArray(mask), answers, first_channel=first_channel, split=split, piece=piece)
+    )
+
+
+def painted(segment, shape):
+    window = Window(0, 0, *shape)
+    result = np.zeros(shape, bool)
+    for polygon in segment.polygons:
+        result |= fill(edges_in((polygon.exterior, *polygon.holes), window), window)
+    return result
+
+
+def text(segments):
+    """All there is to compare."""
+    return [
+        (*segment[:-1], [(p.exterior.tolist(), [h.tolist() for h in p.holes]) for p in polygons])
+        for segment in segments
+        for polygons in [segment.polygons]
+    ]
+
+
+def blobs(seed, shape=(81, 67)):
+    rng = np.random.default_rng(seed)
+    smooth = [ndimage.gaussian_filter(rng.normal(size=shape), 3) for _ in range(3)]
+    return np.argmax(smooth, axis=0).astype(np.uint8)
+
+
+def intercepts(picture):
+    """Stretches in the four directions, counted one line after another."""
+
+    def stretches(lines):
+        return sum(int((np.diff(np.r_[0, line.astype(int), 0]) == 1).sum()) for line in lines)
+
+    def diagonals(of):
+        return [np.diagonal(of, k) for k in range(-of.shape[0], of.shape[1] + 1)]
+
+    axial = stretches(picture) + stretches(picture.T)
+    return axial, stretches(diagonals(picture)) + stretches(diagonals(picture[:, ::-1]))
+
+
+# --- the laws -----------------------------------------------------------------------------------
+
+
+@given(masks(), st.sampled_from([1, 15, 30, 60]), st.integers(0, 1))
+def test_objects_are_those_of_the_whole_image(mask, piece, first_channel):
+    probabilities = probabilities_of(mask, 3 + first_channel)
+    seen = np.zeros(mask.shape, int)
+    for segment in found(mask, piece=piece, first_channel=first_channel):
+        inside = painted(segment, mask.shape)
+        labels, _ = ndimage.label(mask == segment.class_index, EIGHT)
+        (label,) = set(labels[inside].tolist())
+        np.testing.assert_array_equal(inside, labels == label)
+        rows, columns = np.nonzero(inside)
+        own = probabilities[inside, segment.class_index - 1 + first_channel].astype(float)
+        assert segment.area == inside.sum()
+        assert segment.window == (
+            rows.min(), columns.min(), np.ptp(rows) + 1, np.ptp(columns) + 1
+        )  # fmt: skip
+        assert segment.centroid == pytest.approx((rows.mean() + 0.5, columns.mean() + 0.5))
+        assert segment.probability == pytest.approx(own.mean(), abs=1e-8)
+        axial, diagonal = intercepts(inside)
+        assert segment.perimeter == pytest.approx(np.pi / 4 * (axial + diagonal / np.sqrt(2)))
+        seen += inside
+    np.testing.assert_array_equal(seen, mask > 0)
+
+
+@pytest.mark.parametrize("piece", [1, 30])
+@pytest.mark.parametrize("split", [0.0, 2.0])
+@given(mask=masks())
+def test_neither_objects_nor_order_depend_on_pieces(mask, piece, split):
+    assert text(found(mask, piece=piece, split=split)) == text(found(mask, split=split))
+
+
+@pytest.mark.parametrize("split", [0.0, 8.0])
+def test_larger_objects_do_not_depend_on_pieces_or_batches(split, monkeypatch):
+    mask = blobs(1)
+    expected = text(found(mask, split=split))
+
+    monkeypatch.setattr(objects_module, "_BATCH", 40)
+
+    assert text(found(mask, split=split, piece=1)) == expected
+    assert text(found(mask, split=split, piece=500)) == expected
+
+
+@given(masks(), st.integers(1, 60))
+def test_objects_come_by_their_last_row_and_there_from_left_to_right(mask, piece):
+    places = []
+    for segment in found(mask, piece=piece):
+        bottom = segment.window.bottom - 1
+        places.append((bottom, int(np.flatnonzero(painted(segment, mask.shape)[bottom])[0])))
+
+    assert places == sorted(set(places))
+
+
+def test_there_are_as_many_as_counted_in_the_whole_mask():
+    mask = blobs(5)
+    segments = found(mask, piece=100)
+
+    for index, count in enumerate(count_objects(mask, CLASSES), start=1):
+        mine = [segment.area for segment in segments if segment.class_index == index]
+        assert (len(mine), sum(mine)) == (count.objects, count.pixels)
+
+
+def test_a_mask_without_objects_has_none():
+    assert found(np.zeros((5, 9), np.uint8), piece=9, split=3.0) == []
+
+
+# --- measures -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("radius", [20, 45, 90])
+def test_the_perimeter_of_a_disc_is_right_within_two_percent(radius):
+    row, column = np.mgrid[:201, :207]
+    mask = ((row - 100.3) ** 2 + (column - 101.7) ** 2 <= radius**2).astype(np.uint8)
+
+    (segment,) = found(mask)
+
+    assert segment.perimeter == pytest.approx(2 * np.pi * radius, rel=0.02)
+
+
+def test_equal_probabilities_have_exactly_their_mean():
+    mask = np.ones((30, 41), np.uint8)
+    answers = np.full((30, 41, 1), 0.7, np.float32)
+
+    (segment,) = find_objects(RowArray(mask), RowArray(answers), first_channel=0, piece=100)
+
+    assert segment.probability == pytest.approx(float(np.float32(0.7)), abs=1e-9)
+
+
+# --- splitting ----------------------------------------------------------------------------------
+
+
+def two_discs():
+    row, column = np.mgrid[:81, :141]
+    near = [(row - 40) ** 2 + (column - c) ** 2 <= 25**2 for c in (40, 80)]
+    return np.any(near, axis=0).astype(np.uint8)
+
+
+@pytest.mark.parametrize("piece", [1, 1000, 10**6])
+def test_touching_objects_are_split_without_a_pixel_lost(piece):
+    mask, probabilities = two_discs(), probabilities_of(two_discs())
+
+    one, other = found(mask, split=20, piece=piece)
+
+    inside = [painted(segment, mask.shape) for segment in (one, other)]
+    np.testing.assert_array_equal(inside[0].astype(int) + inside[1], mask)
+    for segment, part in zip((one, other), inside, strict=True):
+        assert segment.area == part.sum()
+        assert segment.probability == pytest.approx(probabilities[part, 0].mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize("largest", [1000, 51 * 91 - 1])
+def test_objects_too_large_to_be_split_stay_whole(largest, monkeypatch):
+    monkeypatch.setattr(objects_module, "LARGEST", largest)
+
+    assert text(found(two_discs(), split=20, piece=141)) == text(found(two_discs()))
+
+
+def test_a_huge_object_is_outlined_coarsely_and_measured_exactly(monkeypatch):
+    mask = two_discs()
+    (exact,) = found(mask)
+    monkeypatch.setattr(objects_module, "MOST_RUNS", 30)
+
+    (coarse,) = found(mask, piece=300)
+
+    assert text([coarse._replace(polygons=())]) == text([exact._replace(polygons=())])
+    assert (painted(coarse, mask.shape) >= mask).all()
