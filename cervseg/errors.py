@@ -66,6 +66,12 @@ class BudgetError(CervsegError):
     exit_code = 5
 
 
+class CheckError(CervsegError):
+    """A check failed: the exported model or the tiles answer otherwise than they should."""
+
+    exit_code = 6
+
+
 class Interrupted(CervsegError):
     """Ctrl-C stopped the work; what was finished is saved."""
 

@@ -147,11 +147,29 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def content_digest(path: Path) -> str:
+    """BLAKE2b of a file's bytes, or of the names and bytes of all files below a folder.
+
+    Raises:
+        DataError: It can't be read.
+    """
+    digest = hashlib.blake2b(digest_size=32)
+    try:
+        for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+            digest.update(os.fsencode(file.relative_to(path)) + b"\0")
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 22):
+                    digest.update(block)
+    except OSError as exc:
+        raise DataError(f"{path}: can't be read: {(exc.strerror or str(exc)).lower()}") from exc
+    return digest.hexdigest()
+
+
 def is_occupied(folder: Path) -> bool:
     """Whether there is something in the way: a file, or a folder with more than our lock in it."""
     if not folder.is_dir():
         return folder.exists()
-    return any(child.name != LOCK for child in folder.iterdir())
+    return any(not child.name.startswith(LOCK) for child in folder.iterdir())
 
 
 def refuse_occupied(folder: Path, *, overwrite: bool) -> None:
@@ -201,19 +219,38 @@ def claim(folder: Path, *, overwrite: bool = False, resume: bool = False) -> Ite
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def claim_share(folder: Path, share: str) -> Iterator[Path]:
+    """Hold one of several shares of an output folder for one process.
+
+    Args:
+        folder: Made if missing.
+        share: Its name, part of the lock's.
+
+    Raises:
+        OutputError: Another process holds this share, or the folder is not writable.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise output_error(exc, folder) from exc
+    with _locked(folder, f"{LOCK}_{share}"):
+        yield folder
+
+
+@contextmanager
+def _locked(folder: Path, name: str = LOCK) -> Iterator[None]:
     if not folder.is_dir():
         yield
         return
     try:
-        file = (folder / LOCK).open("a")
+        file = (folder / name).open("a")
     except OSError as exc:
         raise output_error(exc, folder) from exc
     with file:
         try:
             # The kernel drops the lock with the process, so a killed run leaves no stale one.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = _is_at(folder / LOCK, file)  # not removed by its last holder meanwhile
+            held = _is_at(folder / name, file)  # not removed by its last holder meanwhile
         except OSError:
             held = False
         if not held:
@@ -224,8 +261,8 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            if _is_at(folder / LOCK, file):  # else the folder was renamed under us
-                (folder / LOCK).unlink(missing_ok=True)
+            if _is_at(folder / name, file):  # else the folder was renamed under us
+                (folder / name).unlink(missing_ok=True)
 
 
 def _is_at(path: Path, file: TextIO) -> bool:

@@ -19,7 +19,7 @@ class Failure(NamedTuple):
         item: Its name.
         message: What is wrong with it.
         hint: What to try next.
-        exit_code: 3, or 4 for a leak.
+        exit_code: 3, 4 for a leak, 5 for too little memory or disk, 6 for a failed check.
     """
 
     item: str
@@ -30,7 +30,8 @@ class Failure(NamedTuple):
     @classmethod
     def of(cls, item: str, error: CervsegError) -> Self:
         """Keep an error as the failure of an item, whose name is not told twice."""
-        return cls(item, str(error).removeprefix(f"{item}: "), error.hint)
+        message = str(error).removeprefix(f"{item}: ")
+        return cls(item, message, error.hint, max(3, error.exit_code))
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Report:
         output: The folder written to.
         results: One record an item, in input order; becomes `results` of `--json`.
         paths: What stdout lists without `--json`.
-        failures: Bad items; any makes the exit code 3, a leak 4.
+        failures: Bad items; the largest of their exit codes is that of the command.
         notices: Sentences worth reading, not errors.
         tables: What stderr shows.
         next_command: The command to type now.
@@ -76,7 +77,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0, or the largest of the failures': 3, or 4 where one is a leak."""
+        """0, or the largest of the failures'."""
         return max((failure.exit_code for failure in self.failures), default=0)
 
 

@@ -11,6 +11,7 @@ import typer
 
 from cervseg.cli.job import Job, Talk, load, refuse_both
 from cervseg.cli.options import (
+    NO_VALUE,
     Debug,
     Json,
     Models,
@@ -44,6 +45,25 @@ Images = Annotated[
         metavar="IMAGES",
         help="Files, folders, or `-`: paths from stdin, one a line. Default: the config's.",
         show_default=False,
+    ),
+]
+
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", metavar=NO_VALUE, help="Only forecast memory, disk, tiles and time."),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="N|ADDRESS",
+        help="Share the work: start N processes here, or join a Dask scheduler, tcp://…",
+    ),
+]
+Share = Annotated[
+    str | None,
+    typer.Option(
+        "--shard", metavar="I/N", help="Only every N-th image from the I-th on: for job arrays."
     ),
 ]
 
@@ -89,6 +109,9 @@ def tiled_infer(
     overrides: Overrides = None,
     overwrite: Overwrite = False,
     resume: Resume = False,
+    dry_run: DryRun = False,
+    cluster: Cluster = None,
+    shard: Share = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -106,7 +129,7 @@ def tiled_infer(
         return tiled_infer(
             asked.load_config(overrides), images=asked.find_images(),
             model=tuple(model or ()), output=output, overwrite=overwrite, resume=resume,
-            progress=progress,
+            dry_run=dry_run, cluster=cluster, shard=shard, progress=progress,
         )  # fmt: skip
 
     return Job("tiled-infer", work, Talk(json=json, quiet=quiet, debug=debug))

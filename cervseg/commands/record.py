@@ -46,15 +46,18 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def check_record(path: Path, record: dict[str, JSON]) -> None:
+def check_record(path: Path, record: dict[str, JSON]) -> str | None:
     """Check that a folder to be resumed was made alike; an empty one is begun.
+
+    Returns:
+        The engine it was made with, where the record says so.
 
     Raises:
         OutputError: There is something, but no record of an inference.
         ConfigError: The record differs; names what.
     """
     if not is_occupied(path.parent):
-        return
+        return None
     if not path.is_file():
         raise OutputError(
             f"{path.parent}: not an inference folder, so it can't be resumed",
@@ -70,3 +73,5 @@ def check_record(path: Path, record: dict[str, JSON]) -> None:
             f"{path.parent}: can't resume with other {', '.join(different)}",
             hint="undo the change, or start anew with --overwrite",
         )
+    engine = old.get("engine")
+    return engine if isinstance(engine, str) else None

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cervseg import runtime
+from cervseg import machine, runtime
 from cervseg.commands.draft import preprocessing
 from cervseg.commands.fold import of_fold
 from cervseg.config import Config
@@ -196,7 +196,7 @@ def _close_record(run: Run, record: Mapping[str, JSON], *, ended: str) -> None:
     begun, seconds = closed.pop("clock"), closed["seconds"]
     assert isinstance(begun, float) and isinstance(seconds, int | float)
     closed["seconds"] = round(seconds + time.monotonic() - begun, 1)
-    closed["peak_memory"] = runtime.peak_memory()
+    closed["peak_memory"] = machine.peak_memory()
     write_json(run.record, {**closed, "ended": ended})
 
 

@@ -1,9 +1,10 @@
 """`infer` and `tiled_infer`: which model, which images, how probabilities become masks."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cervseg.classes import parse_colour
 from cervseg.config.base import ConfigPath, Section
@@ -18,6 +19,22 @@ Models = Annotated[
     BeforeValidator(_as_list, json_schema_input_type=Path | tuple[Path, ...]),
 ]
 """A run or model folder, or several: their mean."""
+
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def _as_bytes(value: object) -> object:
+    """Read `2GB`; whatever else is left for pydantic to refuse."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B)?\s*", value.upper())
+    if not found:
+        raise ValueError("a size such as 2GB or 800MB")
+    return round(float(found[1]) * _UNITS[found[2] or "B"])
+
+
+Size = Annotated[int, Field(gt=0), BeforeValidator(_as_bytes, json_schema_input_type=int | str)]
+"""Bytes, or a number with KB, MB, GB or TB."""
 
 Threshold = Annotated[float, Field(gt=0, lt=1)] | Literal["otsu", "triangle"]
 
@@ -40,7 +57,27 @@ class InferConfig(Section):
     blur: float = Field(
         0.0, ge=0, le=50, description="sigma of a Gaussian on the probabilities, pixels"
     )
+    hysteresis: float | None = Field(
+        None, gt=0, lt=1, description="objects stay that reach this probability in a pixel"
+    )
+    fill_holes: int = Field(0, ge=0, description="holes up to so many pixels are filled")
     min_area: int = Field(0, ge=0, description="smaller objects are removed, pixels")
+    objects: bool = Field(True, description="also write objects, as GeoJSON and CSV")
+    split_touching: float = Field(
+        0.0, ge=0, description="touching objects are split at centres so far apart, pixels; 0: not"
+    )
+    engine: Literal["keras", "openvino", "onnx", "auto"] = Field(
+        "keras", description="what computes the network; auto: the fastest one installed"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the activations; bfloat16 where the processor has it"
+    )
+    augment: Literal["none", "flips", "dihedral"] = Field(
+        "none", description="the mean over 4 flips, or over all 8 with right angles"
+    )
+    disagreement: bool = Field(
+        False, description="also write how far models, or flips, differ: standard deviation"
+    )
 
     @field_validator("colorize")
     @classmethod
@@ -48,6 +85,18 @@ class InferConfig(Section):
         for colour in colours.values():
             parse_colour(colour)
         return colours
+
+
+class SelfCheckConfig(Section):
+    """Tiles against one larger window, at places of the image itself."""
+
+    windows: int = Field(4, ge=1, le=1000, description="places that are compared")
+    limit: float = Field(
+        1e-3, gt=0, le=1, description="largest difference of a probability; above: exit code 6"
+    )
+
+
+Region = Annotated[int, Field(ge=0)]
 
 
 class TiledInferConfig(InferConfig):
@@ -63,6 +112,32 @@ class TiledInferConfig(InferConfig):
     combine: Literal["tiled", "mean", "minimum"] = Field(
         "tiled", description="tiled alone, or with the whole-image answer"
     )
+    mpp: float | None = Field(
+        None, gt=0, le=1e4, description="micrometres per pixel of the images; default: the file's"
+    )
+    scale: float | None = Field(
+        None, gt=0, le=1e4, description="pixels of a training photograph per pixel of the images"
+    )
+    mask_level: int = Field(
+        0, ge=0, le=16, description="the mask is 2^level times smaller than the image"
+    )
+    roi: tuple[Region, Region, Region, Region] | ConfigPath | None = Field(
+        None, description="[top, left, height, width], or a GeoJSON of regions; the rest is 0"
+    )
+    skip_background: bool = Field(
+        False, description="tiles that show only empty glass are not predicted"
+    )
+    self_check: SelfCheckConfig | None = Field(
+        None, description="compare tiles with larger windows: windows, limit"
+    )
+    max_ram: Size | None = Field(
+        None, description="memory the process may take: 2GB; default: what the machine has"
+    )
+    large_from: int = Field(
+        50_000_000,
+        ge=0,
+        description="pixels from which on bands are kept as files and outputs are OME-TIFF",
+    )
 
     @field_validator("overlap")
     @classmethod
@@ -70,3 +145,9 @@ class TiledInferConfig(InferConfig):
         if isinstance(overlap, int) and overlap < 0:
             raise ValueError("0 or more pixels")
         return overlap
+
+    @model_validator(mode="after")
+    def _check_scale(self) -> "TiledInferConfig":
+        if self.mpp is not None and self.scale is not None:
+            raise ValueError("mpp and scale say the same: give one of them")
+        return self

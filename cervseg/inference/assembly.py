@@ -1,113 +1,226 @@
-"""What inference leaves on disk for each image."""
+"""The second pass: from probabilities in the image's own grid to the files of an image."""
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from cervseg.arrays import Mask, Probabilities
-from cervseg.classes import Classes, parse_colour
-from cervseg.errors import ConfigError
-from cervseg.files import write_csv, writing
-from cervseg.images.image import Image, whole
+from cervseg.arrays import Mask
+from cervseg.classes import Classes
+from cervseg.files import writing
+from cervseg.images.image import Image
 from cervseg.images.legend import add_legend
 from cervseg.images.masks import write_mask
-from cervseg.images.overlays import draw_overlay, write_picture
-from cervseg.inference.decision import ClassCount
+from cervseg.images.overlays import draw_overlay, read_reduced, write_picture
+from cervseg.images.pyramid import write_pyramid
+from cervseg.images.resampling import nearest_indices
+from cervseg.inference.decision import ClassCount, Decision, Inside
+from cervseg.inference.objects.files import write_objects
+from cervseg.inference.objects.finding import Segment, find_objects
+from cervseg.inference.outputs import OutputFolder
+from cervseg.inference.parts import to_steps
+from cervseg.inference.probability import Channels
+from cervseg.inference.rows import RowArray, RowFile, Rows
+
+Areas = dict[str, "array[float]"]
+"""Pixels of the mask that each object of a class has: 8 bytes an object."""
+
+OVERLAY_SIDE = 4096
+"""Pixels; overlays of large images are reduced to it."""
 
 
 @dataclass(frozen=True)
-class OutputFolder:
-    """Masks, overlays and probabilities of one inference, by the images' relative names."""
+class Assembly:
+    """How probabilities become files.
 
-    folder: Path
-
-    def mask(self, name: str) -> Path:
-        """Class indices with a palette, PNG."""
-        return self.folder / "masks" / f"{name}.png"
-
-    def overlay(self, name: str) -> Path:
-        """The mask over the image, JPEG."""
-        return self.folder / "overlays" / f"{name}.jpg"
-
-    def probabilities(self, name: str) -> Path:
-        """One channel: 16-bit PNG; several: a PNG each, the channel's number before the suffix."""
-        return self.folder / "probabilities" / f"{name}.png"
-
-    @property
-    def record(self) -> Path:
-        """What the masks were made with."""
-        return self.folder / "inference.json"
-
-    @property
-    def summary(self) -> Path:
-        """A row an image and class."""
-        return self.folder / "summary.csv"
-
-    @property
-    def overview(self) -> Path:
-        """A sheet of images and masks."""
-        return self.folder / "overview.png"
-
-
-def coloured_classes(classes: Classes, colorize: Mapping[str, str]) -> tuple[Classes, list[int]]:
-    """The classes and the palette with the colours the config asks for.
-
-    Raises:
-        ConfigError: A colour is given for a class the model does not know.
+    Args:
+        output: The folder.
+        decision: From probabilities to classes.
+        classes: With the colours to draw.
+        palette: Of the masks.
+        probabilities: Also write them.
+        disagreement: The last channel is one; write it.
+        objects: Also write outlines.
+        split: Touching objects are split at centres so many pixels apart; 0: not.
+        threads: That compress.
     """
-    unknown = set(colorize) - {*classes.names, "background"}
-    if unknown:
-        raise ConfigError(
-            f"'colorize' names {min(unknown)!r}, which is no class of the model",
-            hint=f"it knows {', '.join(classes.names)} and background",
+
+    output: OutputFolder
+    decision: Decision
+    classes: Classes
+    palette: list[int]
+    probabilities: bool = False
+    disagreement: bool = False
+    objects: bool = True
+    split: float = 0.0
+    threads: int = 1
+
+    def assemble(
+        self,
+        name: str,
+        image: Image,
+        rows: Rows,
+        *,
+        channels: int,
+        large: bool,
+        mpp: float | None,
+        inside: Inside | None,
+        vouch: Callable[[tuple[ClassCount, ...], Areas], None],
+    ) -> None:
+        """Write all files of an image; the mask last, so that it vouches for the others.
+
+        Args:
+            name: Relative, without suffix.
+            image: For the overlay.
+            rows: Probabilities in the grid of the mask, and the disagreement if there is one.
+            channels: Of the probabilities.
+            large: Whether to work on disk and write OME-TIFF.
+            mpp: Micrometres per pixel of the image.
+            inside: Says which pixels of the mask count.
+            vouch: Called with counts and areas before the mask gets its name.
+        """
+        scratch = self.output.bands(name)
+        only = Channels(rows, 0, channels)
+        mpp_here = None if mpp is None else mpp * image.height / rows.height
+        form = _Form(large, mpp_here, scratch, self.threads, self.output.folder)
+        with _empty_mask(rows, scratch / "mask.raw" if large else None) as mask:
+            self.decision.decide(only, mask, inside=inside)
+            if self.probabilities:
+                names = self._channel_names(channels)
+                form.write(self.output.probabilities(name, large=large), only, names)
+            if self.disagreement:
+                extra = Channels(rows, channels, channels + 1)
+                form.write(self.output.disagreement(name, large=large), extra, ["disagreement"])
+            areas: Areas = {name: array("d") for name in self.classes.names}
+            first = self.decision.first_channel
+            found = find_objects(mask, only, first_channel=first, split=self.split)
+            noted = self._noting(found, areas)
+            counts = self._write_objects(name, image, mask, found=noted, mpp=mpp)
+            self._write_overlay(name, image, mask, large=large)
+            vouch(counts, areas)
+            self._write_mask(self.output.mask(name, large=large), mask, form)
+
+    def _write_mask(self, path: Path, mask: RowArray | RowFile, form: "_Form") -> None:
+        if isinstance(mask, RowArray):
+            write_mask(path, mask.array, self.palette)
+            return
+        write_pyramid(
+            path,
+            mask,
+            dtype=np.uint8,
+            identity=form.identity(path),
+            scratch=form.scratch,
+            palette=self.palette,
+            mpp=form.mpp,
+            threads=self.threads,
         )
-    colours = tuple(
-        parse_colour(colorize[name]) if name in colorize else colour
-        for name, colour in zip(classes.names, classes.colours, strict=True)
+
+    def _channel_names(self, channels: int) -> list[str]:
+        return [*["background"] * (channels - len(self.classes)), *self.classes.names]
+
+    def _noting(self, segments: Iterable[Segment], areas: Areas) -> Iterator[Segment]:
+        for segment in segments:
+            areas[self.classes.names[segment.class_index - 1]].append(segment.area)
+            yield segment
+
+    def _write_objects(
+        self, name: str, image: Image, mask: Rows, *, found: Iterable[Segment], mpp: float | None
+    ) -> tuple[ClassCount, ...]:
+        if not self.objects:
+            return _count(found, self.classes)
+        path = self.output.objects(name)
+        scale = (image.height / mask.height, image.width / mask.width)
+        table = path.with_suffix(".csv")
+        return tuple(write_objects(path, table, found, classes=self.classes, mpp=mpp, scale=scale))
+
+    def _write_overlay(self, name: str, image: Image, mask: Rows, *, large: bool) -> None:
+        height, width = mask.height, mask.width
+        if large and (longer := max(height, width)) > OVERLAY_SIDE:
+            height, width = (max(1, n * OVERLAY_SIDE // longer) for n in (height, width))
+        picture = draw_overlay(
+            read_reduced(image, height, width), reduce_mask(mask, height, width), self.classes
+        )
+        write_picture(self.output.overlay(name), add_legend(picture, self.classes))
+
+
+def _count(segments: Iterable[Segment], classes: Classes) -> tuple[ClassCount, ...]:
+    objects, pixels = ([0] * (len(classes) + 1) for _ in range(2))
+    for segment in segments:
+        objects[segment.class_index] += 1
+        pixels[segment.class_index] += segment.area
+    return tuple(
+        ClassCount(name, objects[index], pixels[index])
+        for index, name in enumerate(classes.names, start=1)
     )
-    coloured = Classes(classes.names, colours)
-    ground = parse_colour(colorize.get("background", "#000000"))
-    return coloured, [*ground, *coloured.palette()[3:]]
 
 
-def write_results(
-    output: OutputFolder,
-    name: str,
-    *,
-    image: Image,
-    mask: Mask,
-    probabilities: Probabilities | None,
-    classes: Classes,
-    palette: list[int],
-) -> None:
-    """Write all files of an image; the mask last, so that it vouches for the others."""
-    if probabilities is not None:
-        _write_probabilities(output.probabilities(name), probabilities)
-    overlay = draw_overlay(image.read(whole(image)), mask, classes)
-    write_picture(output.overlay(name), add_legend(overlay, classes))
-    write_mask(output.mask(name), mask, palette)
+def reduce_mask(mask: Rows, height: int, width: int) -> Mask:
+    """Take the nearest pixels of a mask."""
+    if (height, width) == (mask.height, mask.width):
+        return mask.read(0, height)
+    rows = nearest_indices(0, height, source=mask.height, target=height)
+    columns = nearest_indices(0, width, source=mask.width, target=width)
+    return np.stack([mask.read(int(row), 1)[0, columns] for row in rows])
 
 
-def _write_probabilities(path: Path, probabilities: Probabilities) -> None:
-    channels = probabilities.shape[-1]
-    for channel in range(channels):
-        name = path if channels == 1 else path.with_name(f"{path.stem}.{channel}.png")
-        sixteen = np.rint(probabilities[..., channel] * 65535).astype(np.uint16)
-        with writing(name) as partial:
-            Pillow.fromarray(sixteen).save(partial, format="PNG")
+@contextmanager
+def _empty_mask(rows: Rows, path: Path | None) -> Iterator[RowArray | RowFile]:
+    """A mask of the size of rows, in memory or, where there is a path, on disk."""
+    if path is None:
+        yield RowArray(np.zeros((rows.height, rows.width), np.uint8))
+        return
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(RowFile(path, (rows.height, rows.width), np.uint8)) as mask:
+        yield mask
 
 
-def write_summary(path: Path, rows: Sequence[tuple[str, float, Sequence[ClassCount]]]) -> None:
-    """Write a line for each image and class: objects, pixels, seconds of the image."""
-    write_csv(
-        path,
-        ("image", "class", "objects", "pixels", "seconds"),
-        [
-            (name, count.name, count.objects, count.pixels, f"{seconds:.3f}")
-            for name, seconds, counts in rows
-            for count in counts
-        ],
-    )
+class _StepRows:
+    """Probabilities as 16-bit rows."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows, self.height, self.width = rows, rows.height, rows.width
+
+    def read(self, top: int, height: int) -> NDArray[np.uint16]:
+        return to_steps(self._rows.read(top, height))
+
+
+@dataclass(frozen=True)
+class _Form:
+    """As what probabilities are written."""
+
+    large: bool
+    mpp: float | None
+    scratch: Path
+    threads: int
+    root: Path
+
+    def identity(self, path: Path) -> str:
+        """What a file's UUID is made from, alike wherever the output folder lies."""
+        return path.relative_to(self.root).as_posix()
+
+    def write(self, path: Path, rows: Rows, names: list[str]) -> None:
+        steps = _StepRows(rows)
+        if self.large:
+            write_pyramid(
+                path,
+                steps,
+                dtype=np.uint16,
+                identity=self.identity(path),
+                scratch=self.scratch,
+                names=names,
+                mpp=self.mpp,
+                threads=self.threads,
+            )
+            return
+        picture = steps.read(0, steps.height)
+        channels = picture.shape[-1]
+        for channel in range(channels):
+            name = path if channels == 1 else path.with_name(f"{path.stem}.{channel}.png")
+            with writing(name) as partial:
+                Pillow.fromarray(picture[..., channel]).save(partial, format="PNG")

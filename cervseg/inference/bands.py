@@ -1,11 +1,11 @@
 """Predict an image in bands: finished rows of full width, from top to bottom."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cervseg.arrays import RGB, Probabilities
 from cervseg.contract import Predictor
@@ -14,12 +14,33 @@ from cervseg.images.image import Image
 from cervseg.inference.blending import axis_weights
 from cervseg.reports import Bar
 
+T = TypeVar("T")
+
+Skip = Callable[[Window, Callable[[], RGB]], bool]
+"""Whether a tile need not be predicted, from its window and, if it must look, its pixels."""
+
 
 class Band(NamedTuple):
-    """Rows that no later tile touches: the unit of memory, resume and work sharing."""
+    """Rows that no later tile touches: the unit of memory, resume and work sharing.
+
+    Args:
+        top: First row.
+        probabilities: Shape (rows, grid.width, channels).
+        skipped: Tiles of the band's own row of tiles that were not predicted, and stand as 0.
+    """
 
     top: int
     probabilities: Probabilities
+    skipped: int = 0
+
+
+class _Batch(NamedTuple):
+    """Tiles of one row of tiles, or, at its end, what was skipped of it."""
+
+    row: int
+    columns: Sequence[int]
+    tiles: RGB | None
+    skipped: int = 0
 
 
 def predict_bands(
@@ -31,12 +52,14 @@ def predict_bands(
     margin: int,
     batch_size: int = 4,
     first: int = 0,
+    stop: int | None = None,
+    skip: Skip | None = None,
     bar: Bar | None = None,
 ) -> Iterator[Band]:
     """Yield the bands of an image, the same bits whoever computes them, from wherever.
 
     Memory grows with the width of the image, not with its height. While one batch is predicted
-    the next is read.
+    the next is read, and the one before is blended.
 
     Args:
         image: As large as the grid.
@@ -47,47 +70,89 @@ def predict_bands(
             leave gaps, so that is the most that is used.
         batch_size: Batches never cross a row of tiles and are filled by repeating the last tile.
         first: Number of the first band wanted.
+        stop: Number of the first one after it that is not; default: there is none.
+        skip: Which tiles are left out.
         bar: Moved by one a tile.
     """
     tops, lefts = grid.starts(grid.height), grid.starts(grid.width)
+    bands = range(len(tops))[first:stop]
+    if not bands:
+        return
     margin = min(margin, grid.overlap // 2)
     down, across = (axis_weights(grid, n, margin) for n in (grid.height, grid.width))
-    rows = [row for row, top in enumerate(tops) if top + grid.size > tops[first]]
-    batches = [(row, i) for row in rows for i in range(0, len(lefts), batch_size)]
-    windows = [
-        [Window(tops[row], x, grid.size, grid.size) for x in lefts[i : i + batch_size]]
-        for row, i in batches
-    ]
-    carry = np.zeros((0, grid.width, channels), np.float32)  # rows earlier strips touched too
-    strip = carry
-    for (row, i), tiles in zip(batches, _read_ahead(image, windows, batch_size), strict=True):
-        if i == 0:
+    rows = [r for r in range(bands.stop) if tops[r] + grid.size > tops[bands.start]]
+    batches = _read(image, grid, rows, batch_size=batch_size, skip=skip)
+    answered = ahead(_answer(predict, ahead(batches)))
+    carry = strip = np.zeros((0, grid.width, channels), np.float32)
+    begun = None
+    for batch, answers in answered:
+        if batch.row != begun:
+            begun = batch.row
             strip = np.zeros((grid.size, grid.width, channels), np.float32)
-        answers = predict(tiles)
-        for left, answer, weight in zip(lefts[i:], answers, across[i:], strict=False):
-            weights = np.outer(down[row], weight)[..., None]
-            strip[:, left : left + grid.size] += answer * weights
-        if bar is not None:
-            bar.advance(min(batch_size, len(lefts) - i))
-        if i + batch_size >= len(lefts):
-            following = [*tops[1:], grid.height][row] - tops[row]
+        for column, answer in zip(batch.columns, answers, strict=False):
+            left = lefts[column]
+            strip[:, left : left + grid.size] += answer * (
+                down[batch.row][:, None, None] * across[column][:, None]
+            )
+        if bar is not None and batch.row in bands:
+            bar.advance(len(batch.columns) + batch.skipped)
+        if batch.tiles is None:  # the row is complete
+            following = [*tops[1:], grid.height][batch.row] - tops[batch.row]
             strip[: len(carry)] += carry
             carry = strip[following:]
-            if row >= first:
-                yield Band(tops[row], strip[:following])
+            if batch.row in bands:
+                yield Band(tops[batch.row], strip[:following], batch.skipped)
 
 
-def _read_ahead(image: Image, batches: list[list[Window]], batch_size: int) -> Iterator[RGB]:
-    """Read batches of tiles in order, one ahead of the reader."""
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """Compute items in a thread of their own, one ahead of whoever takes them."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting = [thread.submit(next, items, None)]
+        while (item := waiting.pop().result()) is not None:
+            waiting.append(thread.submit(next, items, None))
+            yield item
 
-    def read(windows: list[Window]) -> RGB:
-        tiles = [image.read(window) for window in windows]
-        return np.stack(tiles + tiles[-1:] * (batch_size - len(tiles)))
 
-    with ThreadPoolExecutor(1) as reader:
-        futures = [reader.submit(read, batches[0])] if batches else []
-        for _, following in pairwise([*batches, []]):
-            tiles = futures.pop().result()
-            if following:
-                futures.append(reader.submit(read, following))
-            yield tiles
+def _read(
+    image: Image, grid: TileGrid, rows: Sequence[int], *, batch_size: int, skip: Skip | None
+) -> Iterator[_Batch]:
+    """Read batches of tiles, row by row, each row closed by a batch of none."""
+    tops, lefts = grid.starts(grid.height), grid.starts(grid.width)
+    for row in rows:
+        columns: list[int] = []
+        tiles: list[RGB] = []
+        skipped = 0
+        for column, left in enumerate(lefts):
+            tile = _tile(image, Window(tops[row], left, grid.size, grid.size), skip)
+            if tile is None:
+                skipped += 1
+                continue
+            columns.append(column)
+            tiles.append(tile)
+            if len(tiles) == batch_size:
+                yield _Batch(row, columns, np.stack(tiles))
+                columns, tiles = [], []
+        if tiles:
+            yield _Batch(row, columns, np.stack(tiles + tiles[-1:] * (batch_size - len(tiles))))
+        yield _Batch(row, (), None, skipped)
+
+
+def _tile(image: Image, window: Window, skip: Skip | None) -> RGB | None:
+    if skip is None:
+        return image.read(window)
+    seen: list[RGB] = []
+
+    def look() -> RGB:
+        seen.append(image.read(window))
+        return seen[0]
+
+    if skip(window, look):
+        return None
+    return seen[0] if seen else image.read(window)
+
+
+def _answer(
+    predict: Predictor, batches: Iterator[_Batch]
+) -> Iterator[tuple[_Batch, NDArray[np.float32] | tuple[()]]]:
+    for batch in batches:
+        yield batch, () if batch.tiles is None else predict(batch.tiles)

@@ -1,9 +1,9 @@
 """Probabilities to classes, and what is then cleaned away."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -13,6 +13,12 @@ from cervseg.classes import Classes
 from cervseg.config.inference import InferConfig
 from cervseg.contract import Contract
 from cervseg.errors import ConfigError
+from cervseg.inference.objects.cleaning import Cleaning, clean
+from cervseg.inference.probability import Blurred
+from cervseg.inference.rows import RowArray, Rows, WritableRows, pieces
+
+Inside = Callable[[int, int], NDArray[np.bool_]]
+"""From the top and the number of rows to which of their pixels count."""
 
 EIGHT_CONNECTED = np.ones((3, 3), int)
 
@@ -27,38 +33,66 @@ class Decision:
         thresholds: One a sigmoid channel; or how each image finds its own.
         blur: Sigma of a Gaussian on the probabilities, pixels; 0 is off.
         min_area: Smaller objects become background, pixels.
+        fill_holes: Holes of at most so many pixels are filled.
+        hysteresis: Objects stay that reach this probability in a pixel; None: all.
     """
 
     activation: Literal["sigmoid", "softmax"]
     thresholds: tuple[float, ...] | Literal["otsu", "triangle"]
     blur: float = 0.0
     min_area: int = 0
+    fill_holes: int = 0
+    hysteresis: float | None = None
+
+    @property
+    def first_channel(self) -> int:
+        """The channel of class 1."""
+        return int(self.activation == "softmax")
 
     def apply(self, probabilities: Probabilities) -> Mask:
         """Decide an image (height, width, channels)."""
-        if self.blur:
-            probabilities = blur(probabilities, self.blur)
-        if self.activation == "softmax":
-            mask = probabilities.argmax(axis=-1).astype(np.uint8)
-        else:
-            mask = self._by_threshold(probabilities)
-        return remove_small(mask, self.min_area) if self.min_area > 1 else mask
+        mask: Mask = np.zeros(probabilities.shape[:2], np.uint8)
+        self.decide(RowArray(probabilities), RowArray(mask))
+        return mask
 
-    def _by_threshold(self, probabilities: Probabilities) -> Mask:
-        if isinstance(self.thresholds, str):
-            find = otsu_threshold if self.thresholds == "otsu" else triangle_threshold
-            limits = [find(probabilities[..., c]) for c in range(probabilities.shape[-1])]
-        else:
-            limits = list(self.thresholds)
-        over = probabilities / np.asarray(limits, np.float32)
+    def decide(self, rows: Rows, mask: WritableRows, *, inside: Inside | None = None) -> None:
+        """Decide an image piece by piece.
+
+        Args:
+            rows: Probabilities, float32.
+            mask: Takes the classes.
+            inside: Says of rows which pixels count; the others become background.
+        """
+        if self.blur:
+            rows = Blurred(rows, self.blur)
+        limits = self._find_limits(rows)
+        for top, height in pieces(rows):
+            classes = self._classify(rows.read(top, height), limits)
+            if inside is not None:
+                classes[~inside(top, height)] = 0
+            mask.write(top, classes)
+        steps = Cleaning(self.hysteresis, self.fill_holes, self.min_area)
+        clean(mask, rows, steps, first_channel=self.first_channel)
+
+    def _classify(self, probabilities: Probabilities, limits: NDArray[np.float32] | None) -> Mask:
+        if limits is None:
+            return np.asarray(probabilities.argmax(axis=-1), np.uint8)
+        over = probabilities / limits
         best = over.argmax(axis=-1)
         return np.where(over.max(axis=-1) >= 1, best + 1, 0).astype(np.uint8)
 
-
-def blur(probabilities: Probabilities, sigma: float) -> Probabilities:
-    """Smooth each channel with a Gaussian, edges reflected."""
-    smooth = cv2.GaussianBlur(probabilities, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
-    return np.asarray(smooth, np.float32).reshape(probabilities.shape)
+    def _find_limits(self, rows: Rows) -> NDArray[np.float32] | None:
+        """The threshold of each channel; of a softmax none."""
+        if self.activation == "softmax":
+            return None
+        if not isinstance(self.thresholds, str):
+            return np.asarray(self.thresholds, np.float32)
+        find = _otsu if self.thresholds == "otsu" else _triangle
+        counts: NDArray[np.float64] | float = 0.0
+        for top, height in pieces(rows):
+            channels = np.moveaxis(rows.read(top, height), -1, 0)
+            counts = counts + np.stack([_histogram(channel) for channel in channels])
+        return np.asarray([find(row) for row in np.asarray(counts)], np.float32)
 
 
 def _histogram(values: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -71,7 +105,10 @@ def otsu_threshold(values: NDArray[np.float32]) -> float:
 
     Maximises w0·w1·(m1 - m0)^2 over 256 bins, w the shares and m the means of the groups.
     """
-    counts = _histogram(values)
+    return _otsu(_histogram(values))
+
+
+def _otsu(counts: NDArray[np.float64]) -> float:
     centres = (np.arange(256) + 0.5) / 256
     below = np.cumsum(counts)[:-1]
     above = counts.sum() - below
@@ -90,7 +127,10 @@ def triangle_threshold(values: NDArray[np.float32]) -> float:
 
     Zack et al., 1977. The far end is that on the longer side of the peak.
     """
-    counts = _histogram(values)
+    return _triangle(_histogram(values))
+
+
+def _triangle(counts: NDArray[np.float64]) -> float:
     filled = np.flatnonzero(counts)
     first, last, peak = int(filled[0]), int(filled[-1]), int(counts.argmax())
     if first == last:
@@ -158,4 +198,11 @@ def decision_for(config: InferConfig, contract: Contract) -> Decision:
         thresholds = config.threshold
     else:
         thresholds = (config.threshold,) * len(contract.threshold)
-    return Decision(contract.activation, thresholds, config.blur, config.min_area)
+    return Decision(
+        contract.activation,
+        thresholds,
+        config.blur,
+        config.min_area,
+        fill_holes=config.fill_holes,
+        hysteresis=config.hysteresis,
+    )

@@ -1,9 +1,8 @@
 """Probabilities of an image in its own grid: tile by tile, or as a whole."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from itertools import groupby
 
 from cervseg.arrays import Probabilities
 from cervseg.config.inference import TiledInferConfig
@@ -11,9 +10,10 @@ from cervseg.contract import Contract, Predictor
 from cervseg.errors import ConfigError
 from cervseg.grid import TileGrid, Window
 from cervseg.images.image import Image
-from cervseg.images.resampling import resample_probabilities
 from cervseg.images.views import Padded, Scaled, fit_image, scale_image
-from cervseg.inference.bands import predict_bands
+from cervseg.inference.bands import Band, Skip, predict_bands
+from cervseg.inference.parts import BandList, Parts
+from cervseg.inference.probability import Steps
 from cervseg.reports import Bar
 
 FULL_SIZE = (1.0, 1.0)
@@ -55,7 +55,11 @@ class TilePlan:
 
 
 def plan_tiles(
-    contract: Contract, config: TiledInferConfig | None = None, *, batch_size: int | None = None
+    contract: Contract,
+    config: TiledInferConfig | None = None,
+    *,
+    batch_size: int | None = None,
+    channels: int | None = None,
 ) -> TilePlan:
     """Choose tile and overlap for a model.
 
@@ -66,6 +70,7 @@ def plan_tiles(
         contract: Of the model.
         config: Section `tiled_infer`; None: its defaults.
         batch_size: Instead of the section's.
+        channels: Instead of the contract's.
 
     Raises:
         ConfigError: The tile is off the model's stride, or the overlap leaves no step.
@@ -95,7 +100,7 @@ def plan_tiles(
         batch_size=batch_size or config.batch_size,
         align=align,
         scale=contract.scale,
-        channels=contract.channels,
+        channels=channels or contract.channels,
         notices=tuple(notices),
     )
 
@@ -123,7 +128,7 @@ def predict_tiled(
     """Predict at the model's scale, tile by tile, and come back to the image's own grid.
 
     Args:
-        image: Any.
+        image: Any that fits into memory.
         predict: The model.
         plan: From `plan_tiles`.
         file_scale: Full-size pixels per file pixel, vertical and horizontal.
@@ -133,18 +138,60 @@ def predict_tiled(
         Shape (image.height, image.width, channels).
     """
     view = plan.view(image, file_scale)
-    grid = plan.grid(view)
-    bands = predict_bands(
-        Padded(view, grid.height, grid.width),
-        predict,
-        grid,
-        channels=plan.channels,
-        margin=plan.margin,
-        batch_size=plan.batch_size,
-        bar=bar,
+    parts = BandList(plan.grid(view), plan.channels)
+    fill_parts(parts, view, predict, plan=plan, bar=bar)
+    return Steps(parts, view.height, view.width, target=(image.height, image.width)).read(
+        0, image.height
     )
-    scaled = np.concatenate([band.probabilities for band in bands])[: view.height, : view.width]
-    return resample_probabilities(scaled, image.height, image.width)
+
+
+def fill_parts(
+    parts: Parts,
+    view: Image,
+    predict: Predictor,
+    *,
+    plan: TilePlan,
+    bands: range | None = None,
+    skip: Skip | None = None,
+    bar: Bar | None = None,
+) -> None:
+    """Predict the bands that are missing.
+
+    Args:
+        parts: On the plan's grid over `view`.
+        view: The image at the model's scale.
+        predict: The model.
+        plan: From `plan_tiles`.
+        bands: Only these; default: all.
+        skip: Which tiles are left out.
+        bar: Moved by one a tile, also for those that are there already.
+    """
+    grid, missing = parts.grid, [n for n in parts.missing() if bands is None or n in bands]
+    if bar is not None:
+        tiles_a_band = len(grid.starts(grid.width))
+        bar.advance(len(grid) - len(missing) * tiles_a_band)
+    for numbers in _runs(missing):
+        finished = predict_bands(
+            Padded(view, grid.height, grid.width),
+            predict,
+            grid,
+            channels=plan.channels,
+            margin=plan.margin,
+            batch_size=plan.batch_size,
+            first=numbers.start,
+            stop=numbers.stop,
+            skip=skip,
+            bar=bar,
+        )
+        for number, band in zip(numbers, finished, strict=True):
+            parts.add(number, band)
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[range]:
+    """Divide ascending numbers into runs without a gap."""
+    for _, group in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
+        members = [number for _, number in group]
+        yield range(members[0], members[-1] + 1)
 
 
 def predict_whole(
@@ -158,7 +205,7 @@ def predict_whole(
     """Predict an image fitted to one tile, and come back to its own grid.
 
     Args:
-        image: Any.
+        image: Any that fits into memory.
         predict: The model.
         contract: For its tile size.
         file_scale: Full-size pixels per file pixel, vertical and horizontal.
@@ -167,11 +214,28 @@ def predict_whole(
     Returns:
         Shape (image.height, image.width, channels).
     """
+    rows = whole_rows(image, predict, contract, file_scale=file_scale, stretch=stretch,
+                      target=(image.height, image.width))  # fmt: skip
+    return rows.read(0, image.height)
+
+
+def whole_rows(
+    image: Image,
+    predict: Predictor,
+    contract: Contract,
+    *,
+    target: tuple[int, int],
+    file_scale: Sequence[float] = FULL_SIZE,
+    stretch: bool = False,
+) -> Steps:
+    """Like `predict_whole`, as rows of another size: `target`, height and width."""
     size = contract.tile_size
     if stretch:
         view = Scaled(image, size, size)
     else:
         view = fit_image(image, size, file_scale=(file_scale[0], file_scale[1]))
     tile = Padded(view, size, size).read(Window(0, 0, size, size))
-    answer = predict(tile[None])[0, : view.height, : view.width]
-    return resample_probabilities(answer, image.height, image.width)
+    answer = predict(tile[None])[0]
+    parts = BandList(TileGrid(size, size, size), answer.shape[-1])
+    parts.add(0, Band(0, answer))
+    return Steps(parts, view.height, view.width, target=target)

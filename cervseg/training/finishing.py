@@ -8,12 +8,16 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from cervseg.arrays import Mask
 from cervseg.classes import IGNORE
 from cervseg.contract import Contract, Predictor
 from cervseg.data.labelled import Labelled, labelled_sources, read_labelled
 from cervseg.data.manifest import Dataset
 from cervseg.engines.keras import KerasPredictor
+from cervseg.images.image import Image
+from cervseg.images.masks import scale_mask
 from cervseg.inference.checks import measure_margin
+from cervseg.inference.drift import training_statistics
 from cervseg.inference.prediction import plan_tiles, predict_tiled
 from cervseg.models.folder import build_network, final_network, save_model
 from cervseg.models.weights import load_weights
@@ -24,6 +28,7 @@ from cervseg.scoring.calibration import best_threshold
 log = logging.getLogger("cervseg")
 
 MOST_MARGIN_FIELDS = 3
+MOST_STATISTICS_FIELDS = 48
 """Validation fields on which the margin is measured."""
 
 
@@ -47,9 +52,33 @@ def finish(
     contract = _with_margin(contract, predict, fields, dataset=dataset)
     if contract.activation == "sigmoid" and fields:
         contract = _with_thresholds(contract, predict, fields, dataset=dataset, progress=progress)
+    contract = _with_statistics(contract, dataset)
     contract = replace(contract, created=datetime.now(UTC).isoformat(timespec="seconds"))
     save_model(run.model, model, contract)
     return contract
+
+
+def _with_statistics(contract: Contract, dataset: Dataset) -> Contract:
+    """Note stain, object size and micrometres of training images, to compare others with."""
+    items = labelled_sources(dataset, dataset.sources_of("train"))
+    chosen = items[:: -(-len(items) // MOST_STATISTICS_FIELDS) or 1]
+    plan = plan_tiles(contract)
+
+    def views() -> Iterator[tuple[Image, Mask]]:
+        for item in chosen:
+            read = read_labelled(item, dataset.classes)
+            view = plan.view(read.image, item.scale)
+            yield view, scale_mask(read.mask, view.height, view.width)
+
+    pixels = [  # micrometres per full-size pixel, where every file says so
+        float(source.mpp) / item.scale[0]
+        for source, item in zip(dataset.sources_of("train"), items, strict=True)
+        if source.mpp
+    ]
+    known = len(pixels) == len(items) and max(pixels, default=1) < 1.05 * min(pixels, default=0)
+    mpp = float(np.median(pixels)) / contract.scale if known else None
+    found = training_statistics(views(), contract.classes.names)
+    return replace(contract, statistics=found or None, mpp=mpp)
 
 
 def _with_margin(

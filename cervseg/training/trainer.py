@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import keras
 
-from cervseg import runtime
+from cervseg import machine, runtime
 from cervseg.arrays import Tensor
 from cervseg.config.losses import loss_arguments
 from cervseg.config.model import Network, network_options, output_activation
@@ -250,14 +250,14 @@ def _tensorboard(run: Run) -> Tensor:
 def _check_memory(model: Tensor, setup: Setup) -> None:
     """Refuse what the kernel would kill without a word: a step over twice what is free."""
     size, batch = setup.dataset.tile_size, setup.train.batch_size
-    if runtime.on_cpu() and training_bytes(model, batch, size) > 2 * runtime.available_memory():
+    if runtime.on_cpu() and training_bytes(model, batch, size) > 2 * machine.available_memory():
         raise _out_of_memory(model, setup)
 
 
 def _out_of_memory(model: Tensor, setup: Setup) -> BudgetError:
     """Tell which batch would fit into what is free."""
     size, batch = setup.dataset.tile_size, setup.train.batch_size
-    free = runtime.available_memory()
+    free = machine.available_memory()
     fits = max((n for n in range(1, batch) if training_bytes(model, n, size) < free), default=0)
     message = f"out of memory at 'train.batch_size' {batch} with tiles of {size}"
     if fits:

@@ -1,48 +1,36 @@
-import csv
+import json
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as Pillow
 
 from cervseg.classes import Classes
-from cervseg.errors import ConfigError
-from cervseg.inference.assembly import OutputFolder, coloured_classes, write_results, write_summary
-from cervseg.inference.decision import ClassCount
+from cervseg.inference.assembly import Assembly, reduce_mask
+from cervseg.inference.decision import ClassCount, Decision
+from cervseg.inference.outputs import OutputFolder
+from cervseg.inference.rows import RowArray
 
 TWO = Classes.of({"cell": "#00ff00", "nucleus": "#ff0000"})
 MASK = np.arange(35, dtype=np.uint8).reshape(5, 7) % 3
-
-
-def test_a_class_takes_the_colour_asked_for_and_the_others_keep_theirs():
-    classes, palette = coloured_classes(TWO, {"nucleus": "#0000ff", "background": "#ffffff"})
-
-    assert classes.colours == ((0, 255, 0), (0, 0, 255))
-    assert palette[:9] == [255, 255, 255, 0, 255, 0, 0, 0, 255] and len(palette) == 768
-
-
-def test_no_wish_leaves_the_colours_of_the_model():
-    assert coloured_classes(TWO, {}) == (TWO, TWO.palette())
-
-
-def test_a_colour_for_an_unknown_class_is_refused_with_those_it_knows():
-    with pytest.raises(ConfigError) as caught:
-        coloured_classes(TWO, {"zell": "#0000ff", "nukleus": "#0000ff", "cell": "#0000ff"})
-
-    assert str(caught.value) == "'colorize' names 'nukleus', which is no class of the model"
-    assert caught.value.hint == "it knows cell, nucleus and background"
+HOT = (MASK[..., None] == np.arange(3)).astype(np.float32)
 
 
 @pytest.fixture
 def written(tmp_path, noise):
-    """Writes results into a folder and returns it."""
+    """Assembles an image into a folder and returns it."""
 
-    def write(probabilities=None):
-        output = OutputFolder(tmp_path / "out")
-        write_results(
-            output, "slide 1/field.3", image=noise(5, 7), mask=MASK, probabilities=probabilities,
-            classes=TWO, palette=TWO.palette(),
+    def write(rows=HOT, *, large=False, inside=None, mpp=None, channels=3, classes=TWO, **how):
+        output = OutputFolder(tmp_path / ("large" if large else "out"))
+        activation = "softmax" if channels > len(classes) else "sigmoid"
+        decision = how.pop("decision", Decision(activation, (0.5,) * len(classes)))
+        vouched = []
+        Assembly(output, decision, classes, classes.palette(), **how).assemble(
+            "slide 1/field.3", noise(*rows.shape[:2]), RowArray(rows), channels=channels,
+            large=large, mpp=mpp, inside=inside, vouch=lambda *told: vouched.append(told),
         )  # fmt: skip
-        return output.folder
+        assert len(vouched) == 1
+        return output.folder, vouched[0]
 
     return write
 
@@ -51,54 +39,98 @@ def files(folder):
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
+def pixels(path):
+    with Pillow.open(path) as file:
+        return np.asarray(file)
+
+
 def test_a_name_with_dots_and_folders_keeps_both(written):
-    assert files(written()) == ["masks/slide 1/field.3.png", "overlays/slide 1/field.3.jpg"]
+    folder, _ = written()
+
+    assert files(folder) == [
+        "masks/slide 1/field.3.png",
+        "objects/slide 1/field.3.csv",
+        "objects/slide 1/field.3.geojson",
+        "overlays/slide 1/field.3.jpg",
+    ]
 
 
 def test_the_mask_holds_class_indices_under_a_palette(written):
-    with Pillow.open(written() / "masks/slide 1/field.3.png") as file:
+    folder, _ = written(objects=False)
+
+    with Pillow.open(folder / "masks/slide 1/field.3.png") as file:
         assert file.mode == "P"
         np.testing.assert_array_equal(np.asarray(file), MASK)
+    assert not (folder / "objects").exists()
+
+
+def test_what_is_told_before_the_mask_gets_its_name(written):
+    rows = np.zeros((9, 13, 1), np.float32)
+    rows[1:4, 1:3] = rows[6:8, 5:9] = 1
+
+    for objects in (True, False):
+        _, (counts, areas) = written(
+            rows, channels=1, classes=Classes.of({"cell": "#00ff00"}), objects=objects
+        )
+        assert counts == (ClassCount("cell", 2, 14),)
+        assert list(areas["cell"]) == [6, 8]
+
+
+def test_what_is_outside_of_the_regions_is_background(written):
+    inside = np.zeros(MASK.shape, bool)
+    inside[1:3, 2:6] = True
+
+    folder, _ = written(inside=lambda top, height: inside[top : top + height])
+
+    mask = pixels(folder / "masks/slide 1/field.3.png")
+    np.testing.assert_array_equal(mask, np.where(inside, MASK, 0))
 
 
 def test_one_channel_of_probabilities_is_a_sixteen_bit_png(written):
+    one = Classes.of({"cell": "#00ff00"})
     probabilities = np.linspace(0, 1, 35, dtype=np.float32).reshape(5, 7, 1)
+    probabilities[4, 6] = np.nextafter(np.float32(1), np.float32(2))  # a rounding error over one
 
-    folder = written(probabilities)
+    folder, _ = written(probabilities, channels=1, classes=one, probabilities=True)
 
-    with Pillow.open(folder / "probabilities/slide 1/field.3.png") as file:
-        values = np.asarray(file).astype(float)
+    values = pixels(folder / "probabilities/slide 1/field.3.png").astype(float)
     assert values.min() == 0 and values.max() == 65535
     np.testing.assert_allclose(values / 65535, probabilities[..., 0], atol=0.51 / 65535)
 
 
-def test_several_channels_are_a_file_each(written):
-    probabilities = np.stack([np.full((5, 7), v, np.float32) for v in (0, 0.25, 1)], axis=-1)
+def test_several_channels_are_a_file_each_and_disagreement_one_more(written):
+    shares = np.stack([np.full((5, 7), v, np.float32) for v in (0, 0.25, 1, 0.5)], axis=-1)
 
-    folder = written(probabilities)
+    folder, _ = written(shares, probabilities=True, disagreement=True)
 
-    names = [f"probabilities/slide 1/field.3.{channel}.png" for channel in range(3)]
-    assert [name for name in files(folder) if name.startswith("prob")] == names
-    for name, value in zip(names, (0, 16384, 65535), strict=True):
-        with Pillow.open(folder / name) as file:
-            assert set(np.asarray(file).ravel().tolist()) == {value}
-
-
-def test_a_probability_a_rounding_error_over_one_is_white_and_not_black(written):
-    folder = written(np.full((5, 7, 1), np.nextafter(np.float32(1), np.float32(2)), np.float32))
-
-    with Pillow.open(folder / "probabilities/slide 1/field.3.png") as file:
-        assert set(np.asarray(file).ravel().tolist()) == {65535}
+    values = [f"probabilities/slide 1/field.3.{c}.png" for c in range(3)]
+    values.append("disagreement/slide 1/field.3.png")
+    for name, value in zip(values, (0, 16384, 65535, 32768), strict=True):
+        assert set(pixels(folder / name).ravel().tolist()) == {value}
 
 
-def test_the_summary_has_a_row_an_image_and_class(tmp_path):
-    counts = [ClassCount("cell", 3, 120), ClassCount("nucleus", 0, 0)]
+def test_a_large_image_has_the_same_pixels_and_objects(written):
+    rows = np.random.default_rng(0).random((131, 97, 4)).astype(np.float32)
+    how = {"probabilities": True, "disagreement": True, "mpp": 0.5,
+           "decision": Decision("softmax", (0.5, 0.5), 1.0, 5, 3)}  # fmt: skip
 
-    write_summary(tmp_path / "summary.csv", [("a, b", 1.23456, counts)])
+    (small, told), (large, told_of_large) = written(rows, **how), written(rows, large=True, **how)
 
-    with (tmp_path / "summary.csv").open(newline="") as file:
-        assert list(csv.reader(file)) == [
-            ["image", "class", "objects", "pixels", "seconds"],
-            ["a, b", "cell", "3", "120", "1.235"],
-            ["a, b", "nucleus", "0", "0", "1.235"],
-        ]
+    assert told == told_of_large
+    name = "slide 1/field.3"
+    mask = tifffile.imread(large / f"masks/{name}.ome.tif")
+    np.testing.assert_array_equal(mask, pixels(small / f"masks/{name}.png"))
+    planes = tifffile.imread(large / f"probabilities/{name}.ome.tif")
+    for channel, plane in enumerate(planes):
+        expected = pixels(small / f"probabilities/{name}.{channel}.png")
+        np.testing.assert_array_equal(plane, expected)
+    for kind in ("geojson", "csv"):
+        here, there = (f / f"objects/{name}.{kind}" for f in (small, large))
+        assert here.read_bytes() == there.read_bytes()
+    features = json.loads((small / f"objects/{name}.geojson").read_text())["features"]
+    assert len(features) == sum(count.objects for count in told[0]) > 0
+
+
+def test_a_mask_is_reduced_to_its_nearest_pixels():
+    np.testing.assert_array_equal(reduce_mask(RowArray(MASK), 5, 7), MASK)
+    np.testing.assert_array_equal(reduce_mask(RowArray(MASK), 2, 3), MASK[1:4:2][:, [1, 3, 5]])

@@ -13,7 +13,6 @@ from cervseg.errors import ConfigError
 from cervseg.inference.decision import (
     ClassCount,
     Decision,
-    blur,
     combine,
     count_objects,
     decision_for,
@@ -21,9 +20,15 @@ from cervseg.inference.decision import (
     remove_small,
     triangle_threshold,
 )
+from cervseg.inference.probability import Blurred
+from cervseg.inference.rows import RowArray
 
 SHARE = st.floats(0, 1, width=32)
 TWO = Classes.of({"cell": "#00ff00", "nucleus": "#ff0000"})
+
+
+def blur(probabilities, sigma):
+    return Blurred(RowArray(probabilities), sigma).read(0, len(probabilities))
 
 
 def one_channel(rows):

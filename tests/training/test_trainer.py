@@ -149,7 +149,7 @@ def test_a_step_far_over_the_memory_is_refused_with_the_batch_that_fits(
     setup = make_setup(tmp_path, batch_size=64)
     model = build_network(draft_contract(setup), where="here")
     enough = training_bytes(model, 5, 32) + 1
-    monkeypatch.setattr("cervseg.runtime.available_memory", lambda: enough)
+    monkeypatch.setattr("cervseg.machine.available_memory", lambda: enough)
 
     with pytest.raises(BudgetError) as caught:
         fit(setup)
@@ -161,7 +161,7 @@ def test_a_step_far_over_the_memory_is_refused_with_the_batch_that_fits(
 def test_where_not_even_one_tile_fits_other_keys_are_named(
     *, fit, make_setup, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("cervseg.runtime.available_memory", lambda: 1000)
+    monkeypatch.setattr("cervseg.machine.available_memory", lambda: 1000)
 
     with pytest.raises(BudgetError) as caught:
         fit(make_setup(tmp_path))

@@ -1,0 +1,143 @@
+"""`tiled-infer --dry-run` and `max_ram`: what the images will cost, from three timed tiles."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from cervseg import machine
+from cervseg.commands.inputs import Input
+from cervseg.errors import BudgetError
+from cervseg.images.image import Image
+from cervseg.images.readers import open_image
+from cervseg.images.views import Padded
+from cervseg.inference.budget import Costs, Forecast, forecast
+from cervseg.inference.segment import Segmenter
+from cervseg.reports import JSON, Report, Table
+
+TIMED = 3
+
+
+class Planned(NamedTuple):
+    """An image and what it will cost."""
+
+    item: Input
+    image: Image
+    forecast: Forecast
+
+
+def measure(tools: Segmenter, image: Image) -> Costs:
+    """Predict a few tiles of an image: how long one takes, how much memory a batch."""
+    plan = tools.plan
+    assert plan is not None
+    view = plan.view(image, tools.file_scale(image))
+    grid = plan.grid(view)
+    padded, size = Padded(view, grid.height, grid.width), plan.batch_size
+    windows = list(grid)[:: max(1, len(grid) // (TIMED * size))]
+    idle = machine.resident_memory()
+
+    def predict(number: int) -> None:
+        chosen = [windows[(number * size + i) % len(windows)] for i in range(size)]
+        tools.model.predict(np.stack([padded.read(window) for window in chosen]))
+
+    peak = machine.peak_memory_of(lambda: predict(0))  # also what is compiled and kept
+    begun = time.perf_counter()
+    for number in range(TIMED):
+        predict(number)
+    seconds = (time.perf_counter() - begun) / (TIMED * size)
+    return Costs(idle, -(-max(0, peak - idle) // size), seconds)
+
+
+def plan_images(
+    inputs: Sequence[Input], tools: Segmenter, *, images: Sequence[Image] | None = None
+) -> list[Planned]:
+    """Forecast each image with the batches of the plan."""
+    opened = [open_image(item.path) for item in inputs] if images is None else images
+    costs = measure(tools, max(opened, key=lambda image: image.height * image.width))
+    return [
+        Planned(item, image, forecast_image(tools, image, costs))
+        for item, image in zip(inputs, opened, strict=True)
+    ]
+
+
+def forecast_image(tools: Segmenter, image: Image, costs: Costs) -> Forecast:
+    """Forecast one image."""
+    plan = tools.plan
+    assert plan is not None
+    view = plan.view(image, tools.file_scale(image))
+    return forecast(view, plan, costs=costs, target=tools.target(image), large=tools.large(image))
+
+
+def fit_batch(tools: Segmenter, inputs: Sequence[Input], limit: int) -> int:
+    """The largest batch with which every image stays within a limit of memory.
+
+    Raises:
+        BudgetError: Not even single tiles do; names the smallest limit that would.
+    """
+    plan = tools.plan
+    assert plan is not None
+    images = [open_image(item.path) for item in inputs]
+    costs = measure(tools, max(images, key=lambda image: image.height * image.width))
+    needed = 0
+    for batch in range(plan.batch_size, 0, -1):
+        smaller = replace(tools, plan=replace(plan, batch_size=batch))
+        needed = max(forecast_image(smaller, image, costs).memory for image in images)
+        if needed <= limit:
+            return batch
+    raise BudgetError(
+        f"'tiled_infer.max_ram' {as_size(limit)} is too little: {as_size(needed)} are needed",
+        hint=f"--set tiled_infer.max_ram={-(-needed // 10**6)}MB, or a smaller tile_size",
+    )
+
+
+def dry_run(command: str, inputs: Sequence[Input], tools: Segmenter) -> Report:
+    """Say what the images will cost, and write nothing."""
+    planned = plan_images(inputs, tools)
+    seconds = sum(one.forecast.seconds for one in planned)
+    memory = max(one.forecast.memory for one in planned)
+    disk = sum(one.forecast.disk for one in planned)
+    rows = [
+        (
+            one.item.name,
+            f"{one.image.width} x {one.image.height}",
+            str(one.forecast.tiles),
+            as_size(one.forecast.memory),
+            as_size(one.forecast.disk),
+            as_time(one.forecast.seconds),
+        )
+        for one in planned
+    ]
+    total = ("all", "", str(sum(one.forecast.tiles for one in planned)), as_size(memory),
+             as_size(disk), as_time(seconds))  # fmt: skip
+    results: list[dict[str, JSON]] = [
+        {"image": str(one.item.path), "height": one.image.height, "width": one.image.width,
+         **one.forecast._asdict()}
+        for one in planned
+    ]  # fmt: skip
+    free = machine.available_memory()
+    notices = [f"nothing was written; time from {TIMED} timed batches"]
+    if memory > free:
+        notices.append(f"{as_size(memory)} of memory are needed, {as_size(free)} are free")
+    return Report(
+        command,
+        results=tuple(results),
+        notices=tuple(notices),
+        tables=(
+            Table("forecast", ("image", "size", "tiles", "memory", "disk at most", "time"),
+                  (*rows, *([total] if len(rows) > 1 else []))),
+        ),
+    )  # fmt: skip
+
+
+def as_size(count: int) -> str:
+    """Bytes for people."""
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def as_time(seconds: float) -> str:
+    """Seconds for people."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

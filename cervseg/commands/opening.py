@@ -1,0 +1,101 @@
+"""Everything that one inference needs, opened once a process."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from cervseg import runtime
+from cervseg.commands.record import make_record
+from cervseg.config.inference import InferConfig, TiledInferConfig
+from cervseg.config.runtime import RuntimeConfig
+from cervseg.contract import Predictor, find_model
+from cervseg.inference.assembly import Assembly
+from cervseg.inference.decision import decision_for
+from cervseg.inference.outputs import OutputFolder, coloured_classes
+from cervseg.inference.prediction import plan_tiles
+from cervseg.inference.segment import Model, Segmenter
+from cervseg.reports import JSON
+
+if TYPE_CHECKING:
+    from cervseg.engines.settings import EngineName
+
+
+class Opening(NamedTuple):
+    """What a process must be told to segment images as another does.
+
+    Args:
+        command: infer or tiled-infer.
+        section: Of the config.
+        models: Run or model folders.
+        output: The folder to write.
+        settings: Of the machine.
+        engine: The one to use in place of the section's; None: the section's.
+    """
+
+    command: str
+    section: InferConfig
+    models: tuple[Path, ...]
+    output: OutputFolder
+    settings: RuntimeConfig
+    engine: str | None = None
+
+
+def open_segmenter(opening: Opening) -> tuple[Segmenter, tuple[str, ...]]:
+    """Load the model, and say what the user should know of it.
+
+    Raises:
+        ConfigError: A key does not fit the model, or an engine is missing.
+        ModelError: The model is broken.
+    """
+    settings, section = opening.settings, opening.section
+    from cervseg.engines import open_model
+    from cervseg.engines.graphs import exported_for
+
+    if any(exported_for(find_model(path)) is None for path in opening.models):
+        runtime.start(
+            device=settings.device, threads=settings.threads, deterministic=settings.deterministic
+        )
+
+    tiled = section if isinstance(section, TiledInferConfig) else None
+    opened = open_model(
+        opening.models,
+        engine=cast("EngineName", opening.engine or section.engine),
+        precision=section.precision,
+        augment=section.augment,
+        disagreement=section.disagreement,
+        tile_size=tiled.tile_size if tiled else None,
+        batch_size=tiled.batch_size if tiled else 1,
+        threads=settings.threads,
+    )
+    contract = opened.contract
+    channels = contract.channels + opened.extra_channels
+    plan = plan_tiles(contract, tiled, channels=channels) if tiled else None
+    classes, palette = coloured_classes(contract.classes, section.colorize)
+    assembly = Assembly(
+        opening.output,
+        decision_for(section, contract),
+        classes,
+        palette,
+        probabilities=section.probabilities,
+        disagreement=section.disagreement,
+        objects=section.objects,
+        split=section.split_touching,
+        threads=settings.threads or runtime.allowed_cores(),
+    )
+    record = make_record(opening.command, section, opening.models)
+    fingerprint: dict[str, JSON] = {
+        **record,
+        "engine": opened.engine,
+        "versions": dict(runtime.versions()),
+        "threads": settings.threads or runtime.allowed_cores(),
+    }
+    model = Model(contract, opened.predict, channels, fingerprint)
+    large = _open_large(opening) if tiled and tiled.self_check else None
+    tools = Segmenter(model, assembly, section, plan, large)
+    return tools, plan.notices if plan else ()
+
+
+def _open_large(opening: Opening) -> Predictor:
+    """The same model for windows of any size, which only Keras computes."""
+    from cervseg.engines import open_model
+
+    return open_model(opening.models, augment=opening.section.augment).predict

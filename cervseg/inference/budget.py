@@ -1,0 +1,85 @@
+"""What an image will cost before it is begun: memory, disk, tiles, time."""
+
+from typing import NamedTuple
+
+from cervseg.grid import TileGrid
+from cervseg.images.image import Image
+from cervseg.images.pyramid import scratch_size
+from cervseg.inference.prediction import TilePlan
+from cervseg.inference.rows import PIECE
+
+_SECOND_PASS = 60
+"""Bytes a pixel of the pieces in which the second pass works: probabilities, classes, labels."""
+
+_SECONDS_A_PIXEL = 60e-9
+"""Of the second pass: deciding, labelling, outlining, compressing. Measured on two cores."""
+
+
+class Costs(NamedTuple):
+    """What was measured of a model on this machine.
+
+    Args:
+        idle: Memory of the process with the model loaded, bytes.
+        tile: Memory more for each tile of a batch, bytes.
+        seconds: A tile, from reading to probabilities.
+    """
+
+    idle: int
+    tile: int
+    seconds: float
+
+
+class Forecast(NamedTuple):
+    """What an image will cost.
+
+    Args:
+        tiles: Of its grid.
+        memory: Largest memory of the process, bytes.
+        disk: Largest room below the output folder while it is at work, bytes; the files that
+            stay are counted as if they were not compressed.
+        seconds: In all.
+    """
+
+    tiles: int
+    memory: int
+    disk: int
+    seconds: float
+
+
+def forecast(
+    view: Image, plan: TilePlan, *, costs: Costs, target: tuple[int, int], large: bool
+) -> Forecast:
+    """Say what an image will cost with batches of `plan.batch_size`.
+
+    Args:
+        view: At the model's scale.
+        plan: Of the tiles.
+        costs: As measured.
+        target: Height and width of the mask.
+        large: Whether it is worked on disk.
+    """
+    grid = plan.grid(view)
+    pixels = target[0] * target[1]
+    bands = grid.height * grid.width * plan.channels * 2
+    first = _first_pass(grid, plan, view)
+    piece = min(pixels, PIECE)
+    second = piece * _SECOND_PASS * max(1, plan.channels)
+    kept = 0 if large else bands + pixels * 24  # the bands, the mask and its overlay
+    memory = costs.idle + plan.batch_size * costs.tile + max(first, second) + kept
+    probabilities = pixels * plan.channels * 2
+    scratch = pixels + max(
+        scratch_size(*target, dtype="uint8"),
+        scratch_size(*target, channels=plan.channels, dtype="uint16"),
+    )
+    disk = (bands + scratch if large else 0) + pixels + probabilities
+    seconds = len(grid) * costs.seconds + pixels * _SECONDS_A_PIXEL
+    return Forecast(len(grid), memory, disk, seconds)
+
+
+def _first_pass(grid: TileGrid, plan: TilePlan, view: Image) -> int:
+    """Strips being blended, the band being written, tiles and answers on their way."""
+    strips = 2 * grid.size * grid.width * plan.channels * 4
+    band = (grid.size - grid.overlap) * grid.width * plan.channels * 2
+    area = plan.batch_size * grid.size**2
+    tiles = 4 * area * 3 + 3 * area * plan.channels * 4
+    return strips + band + tiles + view.working_set(grid.size)

@@ -1,0 +1,286 @@
+"""The road of one image: open, scale, tile, predict, decide, write."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cervseg.config.inference import InferConfig, TiledInferConfig
+from cervseg.contract import Contract, Predictor
+from cervseg.errors import CheckError, ConfigError
+from cervseg.files import content_digest
+from cervseg.grid import Window
+from cervseg.images.image import Image
+from cervseg.images.views import Scaled
+from cervseg.inference.assembly import Areas, Assembly
+from cervseg.inference.background import background_judge
+from cervseg.inference.bands import Skip
+from cervseg.inference.decision import ClassCount
+from cervseg.inference.drift import size_drift, stain_drift
+from cervseg.inference.outputs import ImageReport
+from cervseg.inference.parts import BandFolder, BandList, Parts
+from cervseg.inference.prediction import FULL_SIZE, TilePlan, fill_parts, whole_rows
+from cervseg.inference.probability import Combined, Steps
+from cervseg.inference.regions import read_regions
+from cervseg.inference.rows import Rows
+from cervseg.inference.seams import seam_score
+from cervseg.inference.self_check import SelfCheck, check_tiles
+from cervseg.reports import JSON, Bar, Progress
+
+
+@dataclass(frozen=True)
+class Model:
+    """What predicts, and what it is.
+
+    Args:
+        contract: Of the model.
+        predict: For tiles of the plan.
+        channels: Of its answers: the contract's, and one more where it also says how far its
+            members differ.
+        fingerprint: What its answers depend on: files, settings, engine.
+    """
+
+    contract: Contract
+    predict: Predictor
+    channels: int
+    fingerprint: Mapping[str, JSON]
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """Segments images, one after another.
+
+    Args:
+        model: What predicts.
+        assembly: What is written.
+        config: Section `infer` or `tiled_infer`.
+        plan: Of the tiles; None: each image fitted to one tile.
+        predict_large: The model for windows of any size, for the self-check.
+    """
+
+    model: Model
+    assembly: Assembly
+    config: InferConfig
+    plan: TilePlan | None
+    predict_large: Predictor | None = None
+
+    def segment(self, image: Image, path: Path, name: str, *, progress: Progress) -> ImageReport:
+        """Write all files of an image and say what is known of it.
+
+        Bands of a large image that are there already are not predicted again.
+
+        Raises:
+            DataError: Part of the image can't be read.
+            ConfigError: Its bands were made with other settings.
+            CheckError: The self-check is over its limit.
+        """
+        job = _Job(self, image, path=path, name=name)
+        report = job.tiled(progress) if self.plan else job.whole()
+        if isinstance(job.parts, BandFolder):
+            job.parts.remove()
+        return report
+
+    def missing_bands(self, image: Image, path: Path, name: str) -> list[int] | None:
+        """Numbers of the bands that a large image lacks; None for one that is not large."""
+        if self.plan is None or not self.large(image):
+            return None
+        view = self.plan.view(image, self.file_scale(image))
+        return _Job(self, image, path=path, name=name).open_parts(view).missing()
+
+    def predict_bands(self, image: Image, path: Path, name: str, *, bands: range) -> None:
+        """Predict some bands of a large image and leave them in its folder."""
+        assert self.plan is not None
+        job = _Job(self, image, path=path, name=name)
+        view = self.plan.view(image, self.file_scale(image))
+        job.fill(job.open_parts(view), view, bands=bands)
+
+    def large(self, image: Image) -> bool:
+        """Whether an image is worked on disk and written as OME-TIFF."""
+        limit = self.config.large_from if isinstance(self.config, TiledInferConfig) else 10**18
+        return image.height * image.width >= limit
+
+    def target(self, image: Image) -> tuple[int, int]:
+        """Height and width of the mask."""
+        level = self.config.mask_level if isinstance(self.config, TiledInferConfig) else 0
+        return -(-image.height // 2**level), -(-image.width // 2**level)
+
+    def file_scale(self, image: Image) -> Sequence[float]:
+        """Full-size pixels per pixel of an image, vertical and horizontal."""
+        scale = known_scale(image, self.config, self.model.contract)
+        return FULL_SIZE if scale is None else (scale, scale)
+
+
+def known_scale(image: Image, config: InferConfig, contract: Contract) -> float | None:
+    """Full-size pixels per pixel of an image, where the config or the file says so.
+
+    Raises:
+        ConfigError: `mpp` is asked of a model that knows none.
+    """
+    if not isinstance(config, TiledInferConfig):
+        return None
+    if config.scale is not None:
+        return config.scale
+    if contract.mpp is None:
+        if config.mpp is not None:
+            raise ConfigError(
+                "'tiled_infer.mpp' is given, but the model does not know its micrometres a pixel",
+                hint="give tiled_infer.scale instead",
+            )
+        return None
+    mpp = config.mpp or image.mpp
+    return None if mpp is None else mpp / contract.mpp / contract.scale
+
+
+class _Job:
+    """One image on its way."""
+
+    def __init__(self, tools: Segmenter, image: Image, *, path: Path, name: str) -> None:
+        self.tools, self.image, self.path, self.name = tools, image, path, name
+        self.large = tools.large(image)
+        self.target = tools.target(image)
+        self.parts: Parts | None = None
+        roi = tools.config.roi if isinstance(tools.config, TiledInferConfig) else None
+        self.regions = None if roi is None else read_regions(roi, image.height, image.width)
+
+    def whole(self) -> ImageReport:
+        """Fitted to one tile."""
+        return self._assemble(self._whole_rows(), ImageReport(()))
+
+    def _whole_rows(self) -> Rows:
+        model = self.tools.model
+        return whole_rows(
+            self.image,
+            model.predict,
+            model.contract,
+            file_scale=self.tools.file_scale(self.image),
+            target=self.target,
+        )
+
+    def tiled(self, progress: Progress) -> ImageReport:
+        """Tile by tile, band by band."""
+        tools, config, plan = self.tools, self.tools.config, self.tools.plan
+        assert plan is not None and isinstance(config, TiledInferConfig)
+        view = plan.view(self.image, tools.file_scale(self.image))
+        grid = plan.grid(view)
+        self.parts = self.open_parts(view)
+        check = self._check(view)
+        with progress.bar(self.name, len(grid)) as bar:
+            self.fill(self.parts, view, bar=bar)
+        rows: Rows = Steps(self.parts, view.height, view.width, target=self.target)
+        if config.combine != "tiled":
+            rows = Combined(rows, self._whole_rows(), config.combine)
+        report = ImageReport(
+            (),
+            tiles=len(grid),
+            skipped=self.parts.skipped() / len(grid),
+            seam=seam_score(self.parts, view.height, view.width, margin=plan.margin),
+            check=None if check is None else (check.largest, check.mean),
+        )
+        return self._assemble(rows, report)
+
+    def fill(
+        self, parts: Parts, view: Scaled, *, bands: range | None = None, bar: Bar | None = None
+    ) -> None:
+        """Predict the bands that are missing, of all or of some."""
+        tools = self.tools
+        assert tools.plan is not None
+        fill_parts(
+            parts,
+            view,
+            tools.model.predict,
+            plan=tools.plan,
+            bands=bands,
+            skip=self._skip(view),
+            bar=bar,
+        )
+
+    def open_parts(self, view: Image) -> Parts:
+        """A place for the bands: in memory, or on disk with what is there already."""
+        plan, model = self.tools.plan, self.tools.model
+        assert plan is not None
+        grid = plan.grid(view)
+        if not self.large:
+            return BandList(grid, model.channels)
+        fingerprint = {**model.fingerprint, "image": content_digest(self.path)}
+        folder = self.tools.assembly.output.bands(self.name)
+        return BandFolder(folder, grid, model.channels, fingerprint=fingerprint)
+
+    def _skip(self, view: Scaled) -> Skip | None:
+        """Which tiles need not be predicted: outside the regions, or empty glass."""
+        config, regions = self.tools.config, self.regions
+        assert isinstance(config, TiledInferConfig)
+        judge = background_judge(view) if config.skip_background else None
+        if regions is None and judge is None:
+            return None
+        inside = None if regions is None else regions.on(view.height, view.width)
+
+        def skip(window: Window, look: object) -> bool:
+            if inside is not None and not inside.touches(window):
+                return True
+            return judge is not None and callable(look) and judge(look())
+
+        return skip
+
+    def _check(self, view: Scaled) -> SelfCheck | None:
+        tools, plan = self.tools, self.tools.plan
+        asked = tools.config.self_check if isinstance(tools.config, TiledInferConfig) else None
+        if asked is None or plan is None or tools.predict_large is None:
+            return None
+        contract = tools.model.contract
+        check = check_tiles(
+            view,
+            tools.model.predict,
+            plan.grid(view),
+            predict_large=tools.predict_large,
+            margin=plan.margin,
+            reach=plan.size if contract.receptive_field is None else contract.receptive_field,
+            windows=asked.windows,
+            batch_size=plan.batch_size,
+        )
+        if check.largest > asked.limit:
+            raise CheckError(
+                f"{self.path}: largest difference to the whole image {check.largest:.1e}, "
+                f"the limit is {asked.limit:g}",
+                hint="a larger overlap, or a larger tiled_infer.self_check.limit",
+            )
+        return check
+
+    def _assemble(self, rows: Rows, report: ImageReport) -> ImageReport:
+        tools, image, contract = self.tools, self.image, self.tools.model.contract
+        mpp = known_mpp(image, tools.config)
+        on_mask = None if self.regions is None else self.regions.on(*self.target)
+        done: list[ImageReport] = []
+
+        def vouch(counts: tuple[ClassCount, ...], areas: Areas) -> None:
+            drift = self._drift(areas)
+            scale = known_scale(self.image, tools.config, contract)
+            done.append(report._replace(counts=counts, drift=drift, scale=scale))
+            done[0].save(tools.assembly.output.report(self.name))
+
+        tools.assembly.assemble(
+            self.name,
+            image,
+            rows,
+            channels=contract.channels,
+            large=self.large,
+            mpp=mpp,
+            inside=None if on_mask is None else on_mask.rows,
+            vouch=vouch,
+        )
+        return done[0]
+
+    def _drift(self, areas: Areas) -> tuple[str, ...]:
+        """How stain and object size differ from the training images'."""
+        plan, statistics = self.tools.plan, self.tools.model.contract.statistics
+        if plan is None or statistics is None:
+            return ()
+        view = plan.view(self.image, self.tools.file_scale(self.image))
+        share = (view.height / self.target[0]) * (view.width / self.target[1])
+        sizes = {name: [area * share for area in each] for name, each in areas.items()}
+        found = (stain_drift(view, statistics), size_drift(sizes, statistics))
+        return tuple(sentence for sentence in found if sentence)
+
+
+def known_mpp(image: Image, config: InferConfig) -> float | None:
+    """Micrometres per pixel of an image, where the config or the file says so."""
+    asked = config.mpp if isinstance(config, TiledInferConfig) else None
+    return asked or image.mpp
