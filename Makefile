@@ -66,7 +66,7 @@ format: $(READY)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## tiled inference against a naive loop
+bench: $(READY)  ## tiled inference against a naive loop and MONAI
 	$(BIN)/python scripts/benchmark_tiled.py $(ARGS)
 
 tile: $(READY)  ## cervseg dataset-tile CONFIG

@@ -24,7 +24,7 @@ from cervseg.config.loader import load_config
 from cervseg.config.sources import FolderSource
 from cervseg.data.manifest import open_dataset
 from cervseg.errors import CervsegError
-from cervseg.inference.assembly import OutputFolder
+from cervseg.inference.outputs import OutputFolder
 from cervseg.runs import Run
 
 SCRIPTS = Path(__file__).resolve().parent

@@ -237,7 +237,7 @@ def resized_tiles(image: Image, predict: Predictor, *, size: int, margin: int) -
 def _around(image: Image, tile: Window, margin: int) -> Window:
     """The window that is read for a tile."""
     above, before = min(margin, tile.top), min(margin, tile.left)
-    below = 0
+    below = margin if tile.bottom + margin <= image.height else 0
     behind = margin if tile.right + margin <= image.width else 0
     return Window(
         tile.top - above,

@@ -63,7 +63,6 @@ def open_segmenter(opening: Opening) -> tuple[Segmenter, tuple[str, ...]]:
         augment=section.augment,
         disagreement=section.disagreement,
         tile_size=tiled.tile_size if tiled else None,
-        batch_size=tiled.batch_size if tiled else 1,
         threads=settings.threads,
     )
     contract = opened.contract

@@ -63,12 +63,14 @@ def predict_bands(
 
     Args:
         image: As large as the grid.
-        predict: Called with `batch_size` tiles each time.
+        predict: Called with `batch_size` tiles, or the rest of a row.
         grid: Where the tiles lie.
         channels: Of the probabilities.
         margin: Pixels at a cut edge that can't be trusted; more than half the overlap would
             leave gaps, so that is the most that is used.
-        batch_size: Batches never cross a row of tiles and are filled by repeating the last tile.
+        batch_size: Batches never cross a row of tiles, so each holds the same tiles whoever
+            computes it. The last of a row may be smaller; where tiles are left out it is filled by
+            repeating its last one, lest each number of them be compiled.
         first: Number of the first band wanted.
         stop: Number of the first one after it that is not; default: there is none.
         skip: Which tiles are left out.
@@ -133,7 +135,8 @@ def _read(
                 yield _Batch(row, columns, np.stack(tiles))
                 columns, tiles = [], []
         if tiles:
-            yield _Batch(row, columns, np.stack(tiles + tiles[-1:] * (batch_size - len(tiles))))
+            lacking = 0 if skip is None else batch_size - len(tiles)
+            yield _Batch(row, columns, np.stack(tiles + tiles[-1:] * lacking))
         yield _Batch(row, (), None, skipped)
 
 

@@ -60,15 +60,17 @@ def test_a_tile_is_read_with_the_margins_that_lie_wholly_in_the_field(script):
         return brightness(tiles)
 
     pixels = np.zeros((75, 101, 3), np.uint8)
-    pixels[32:40], pixels[24:32, :, 1], pixels[:, 32:40, 2] = 255, 255, 255
+    pixels[32:40, :, 0], pixels[24:32, :, 1], pixels[:, 32:40, 2] = 255, 255, 255
+    pixels[:, 96:, 2] = 255
     script("rivals").resized_tiles(Photo(pixels), predict, size=32, margin=8)
 
     assert len(shown) == 12 and {one.shape for one in shown} == {(1, 32, 32, 3)}
     first, middle = shown[0][0], shown[5][0]  # of 40 x 40 pixels, and of 48 x 48
-    assert first[-1].min() == 255 and first[:, -1, 2].min() == 255  # below and behind
+    assert first[-1, :, 0].min() == 255 and first[:, -1, 2].min() == 255  # below and behind
     assert middle[:5, :, 1].min() == 255  # above: 8 of 48 rows are 5 of 32
+    assert shown[2][..., 2].max() == 0  # 5 columns are left behind it, not 8
     # The last row and column have black on two sides, where no whole margin lies in the field.
-    assert (shown[11][0][-18:].max(), shown[11][0][:, -20:].max()) == (0, 0)
+    assert (shown[11][0][-16:].max(), shown[11][0][:, -20:].max()) == (0, 0)
 
 
 def test_an_answer_keeps_its_values_on_another_grid(script):
