@@ -1,5 +1,6 @@
 """What the system says of this machine and process: memory, instructions."""
 
+import ctypes
 import os
 import resource
 from collections.abc import Callable
@@ -61,3 +62,12 @@ def read_lines(path: Path) -> list[str]:
 def read_words(path: Path) -> list[str]:
     """Words of such a file."""
     return " ".join(read_lines(path)).split()
+
+
+def release_memory() -> None:
+    """Give memory that was freed back to the system, where its C library can."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError):  # only glibc has it
+        return
+    trim(0)

@@ -25,6 +25,7 @@ from typing import IO, NamedTuple
 import numpy as np
 import tifffile
 
+from cervseg import machine
 from cervseg.errors import CervsegError
 from cervseg.grid import Window
 from cervseg.images.image import Image, whole
@@ -138,7 +139,11 @@ class Outcome(NamedTuple):
 
 def examine(path: Path, *, seconds: float, megabytes: float) -> Outcome:
     """Look at a file in a process of its own, limited in time and memory."""
-    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as noise:
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        tempfile.TemporaryFile("w+") as noise,
+        tempfile.TemporaryFile("w+") as taken,
+    ):
         start = time.monotonic()
         child = os.fork()
         if not child:
@@ -149,8 +154,12 @@ def examine(path: Path, *, seconds: float, megabytes: float) -> Outcome:
             resource.setrlimit(resource.RLIMIT_AS, (room, room))
             status = 1
             try:
-                said.write(look_at(path))
+                # Beyond what the child has from its parent, which a kernel's own count includes.
+                before = machine.resident_memory()
+                peak = machine.peak_memory_of(lambda: said.write(look_at(path)))
                 said.flush()
+                taken.write(str((peak - before) / 1e6))
+                taken.flush()
                 status = 0
             except BaseException:  # noqa: BLE001 (anything that gets here is what we look for)
                 traceback.print_exc(file=noise)
@@ -158,9 +167,10 @@ def examine(path: Path, *, seconds: float, megabytes: float) -> Outcome:
             finally:
                 sys.stderr.flush()
                 os._exit(status)
-        _, status, usage = os.wait4(child, 0)
-        took, peak = time.monotonic() - start, usage.ru_maxrss / 1000
-        line, words = (_content(file) for file in (said, noise))
+        _, status = os.waitpid(child, 0)
+        took = time.monotonic() - start
+        line, words, more = (_content(file) for file in (said, noise, taken))
+        peak = float(more or 0)
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
             bad = "hangs" if number == signal.SIGALRM else f"dies of {signal.Signals(number).name}"

@@ -43,11 +43,13 @@ def measure(tools: Segmenter, image: Image) -> Costs:
         tools.model.predict(np.stack([padded.read(window) for window in chosen]))
 
     peak = machine.peak_memory_of(lambda: predict(0))  # also what is compiled and kept
+    machine.release_memory()
+    kept = max(0, machine.resident_memory() - idle)
     begun = time.perf_counter()
     for number in range(TIMED):
         predict(number)
     seconds = (time.perf_counter() - begun) / (TIMED * size)
-    return Costs(idle, -(-max(0, peak - idle) // size), seconds)
+    return Costs(idle, kept, -(-max(0, peak - idle) // size), seconds)
 
 
 def plan_images(

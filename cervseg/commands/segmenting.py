@@ -17,7 +17,14 @@ from cervseg.commands.record import check_record, make_record
 from cervseg.config.inference import InferConfig, TiledInferConfig
 from cervseg.config.runtime import RuntimeConfig
 from cervseg.contract import Contract, find_model
-from cervseg.errors import CervsegError, ConfigError, Interrupted, OutputError
+from cervseg.errors import (
+    CervsegError,
+    CheckError,
+    ConfigError,
+    DataError,
+    Interrupted,
+    OutputError,
+)
 from cervseg.files import claim, claim_share, refuse_occupied, write_json
 from cervseg.images.image import Image
 from cervseg.images.readers import open_image
@@ -183,9 +190,7 @@ def _each(
                 report = tools.segment(image, item.path, item.name, progress=progress)
             else:
                 report = ImageReport.load(output.report(item.name))
-        except CervsegError as exc:
-            if isinstance(exc, (ConfigError, OutputError)):
-                raise  # the same for every image
+        except (DataError, CheckError) as exc:  # what else goes wrong is the same for every image
             outcome.fail(item, exc)
             continue
         outcome.add(item, report, time.perf_counter() - begun)
@@ -207,7 +212,7 @@ def _together(
     with progress.bar("images", len(inputs)) as bar:
         bar.advance(len(inputs) - len(left))
         for number, result in segment_on_cluster(cluster, opening, left):
-            if isinstance(result, (ConfigError, OutputError)):
+            if isinstance(result, CervsegError) and not isinstance(result, DataError | CheckError):
                 raise result
             found[left[number].name] = result
             bar.advance(note=left[number].name)

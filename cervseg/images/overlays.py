@@ -51,7 +51,7 @@ def read_reduced(image: Image, height: int, width: int) -> RGB:
         return image.read(whole(image))
     view = scale_image(image, height / image.height, width / image.width)
     picture = np.empty((view.height, view.width, 3), np.uint8)
-    side = max(16, int(SOURCE_SIDE * min(1.0, height / image.height)))
+    side = max(1, int(SOURCE_SIDE * min(1.0, height / image.height)))
     for top in range(0, view.height, side):
         for left in range(0, view.width, side):
             block = picture[top : top + side, left : left + side]

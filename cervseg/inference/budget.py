@@ -20,11 +20,13 @@ class Costs(NamedTuple):
 
     Args:
         idle: Memory of the process with the model loaded, bytes.
-        tile: Memory more for each tile of a batch, bytes.
+        kept: Memory more that it keeps once it has predicted, bytes.
+        tile: Memory more for each tile of a batch, at the most, while it predicts, bytes.
         seconds: A tile, from reading to probabilities.
     """
 
     idle: int
+    kept: int
     tile: int
     seconds: float
 
@@ -35,6 +37,7 @@ class Forecast(NamedTuple):
     Args:
         tiles: Of its grid.
         memory: Largest memory of the process, bytes.
+        idle: What of it the process has with the model loaded, before the first tile.
         disk: Largest room below the output folder while it is at work, bytes; the files that
             stay are counted as if they were not compressed.
         seconds: In all.
@@ -42,6 +45,7 @@ class Forecast(NamedTuple):
 
     tiles: int
     memory: int
+    idle: int
     disk: int
     seconds: float
 
@@ -64,8 +68,9 @@ def forecast(
     first = _first_pass(grid, plan, view)
     piece = min(pixels, PIECE)
     second = piece * _SECOND_PASS * max(1, plan.channels)
-    kept = 0 if large else bands + pixels * 24  # the bands, the mask and its overlay
-    memory = costs.idle + plan.batch_size * costs.tile + max(first, second) + kept
+    first += max(costs.kept, plan.batch_size * costs.tile)
+    whole = 0 if large else bands + pixels * 24  # the bands, the mask and its overlay
+    memory = costs.idle + max(first, costs.kept + second) + whole
     probabilities = pixels * plan.channels * 2
     scratch = pixels + max(
         scratch_size(*target, dtype="uint8"),
@@ -73,7 +78,7 @@ def forecast(
     )
     disk = (bands + scratch if large else 0) + pixels + probabilities
     seconds = len(grid) * costs.seconds + pixels * _SECONDS_A_PIXEL
-    return Forecast(len(grid), memory, disk, seconds)
+    return Forecast(len(grid), memory, costs.idle, disk, seconds)
 
 
 def _first_pass(grid: TileGrid, plan: TilePlan, view: Image) -> int:

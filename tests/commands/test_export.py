@@ -95,6 +95,7 @@ def test_an_export_is_inspected_like_any_model(run, here):
     assert main(["inspect", "k", "--json"]) == 0
 
 
+@pytest.mark.slow
 def test_the_command_line_starts_a_process_of_its_own(run, here, *, monkeypatch, capsys):
     monkeypatch.undo()
     output = here / "out"

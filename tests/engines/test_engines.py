@@ -82,6 +82,7 @@ def test_the_answer_of_a_call_is_not_overwritten_by_the_next(models, engine):
     np.testing.assert_array_equal(first, kept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_tiles_of_another_size_are_answered_too(models, engine):
     tiles = TILES[:2, :32]  # not square

@@ -162,6 +162,7 @@ def test_a_process_that_dies_is_one_line(tmp_path, monkeypatch, *, program, erro
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_a_model_is_told_by_the_other_process_too(tmp_path):
     """The one test here that starts it."""
     UNET.save(tmp_path)

@@ -126,7 +126,7 @@ def test_a_band_has_the_same_bits_whatever_was_run_before(convolutions, noise):
 
 
 @given(cases(), st.integers(1, 5))
-def test_every_call_has_the_full_batch_and_the_bar_counts_tiles(case, batch_size):
+def test_no_tile_is_predicted_twice_and_the_bar_counts_them(case, batch_size):
     image, grid = case
     shapes, steps = [], []
 
@@ -140,8 +140,40 @@ def test_every_call_has_the_full_batch_and_the_bar_counts_tiles(case, batch_size
 
     stitched(image, predict, grid, batch_size=batch_size, bar=Bar())
 
-    assert set(shapes) == {(batch_size, grid.size, grid.size, 3)}
+    across = len(grid.starts(grid.width))
+    sizes = [min(batch_size, across - i) for i in range(0, across, batch_size)]
+    assert shapes == [(n, grid.size, grid.size, 3) for n in sizes] * len(grid.starts(grid.height))
     assert sum(steps) == len(grid)
+
+
+@given(cases(), st.integers(1, 5), st.integers(0, 3))
+def test_tiles_that_are_left_out_are_0_and_batches_are_full(case, batch_size, seed):
+    image, grid = case
+    left_out = {w for i, w in enumerate(grid) if (i * 7 + seed) % 3 == 0}
+    shapes, looked = set(), []
+
+    def predict(tiles):
+        shapes.add(tiles.shape)
+        return np.ones((*tiles.shape[:3], 1), np.float32)
+
+    def skip(window, look):
+        if window.left % 2:
+            looked.append(look().shape)
+        return window in left_out
+
+    padded = Padded(image, grid.height, grid.width)
+    bands = list(predict_bands(padded, predict, grid, channels=1, margin=0,
+                               batch_size=batch_size, skip=skip))  # fmt: skip
+
+    assert shapes <= {(batch_size, grid.size, grid.size, 3)}
+    assert sum(band.skipped for band in bands) == len(left_out)
+    whole = np.concatenate([band.probabilities for band in bands])[..., 0]
+    covered = np.zeros(whole.shape, bool)
+    for window in set(grid) - left_out:
+        covered[window.top : window.bottom, window.left : window.right] = True
+    assert (whole[~covered] == 0).all()
+    assert not left_out or covered.all() or whole.min() == 0
+    assert set(looked) <= {(grid.size, grid.size, 3)}
 
 
 def test_bands_follow_one_another_and_fill_the_image(noise):

@@ -46,8 +46,8 @@ def test_the_best_weights_are_the_average_and_the_state_is_not(fit, make_setup, 
     fit(raw)
     fit(averaged)
 
-    first, second = (np.load(setup.run.state) for setup in (raw, averaged))
-    np.testing.assert_allclose(first["v00000"], second["v00000"], atol=1e-6)
+    with np.load(raw.run.state) as first, np.load(averaged.run.state) as second:
+        np.testing.assert_allclose(first["v00000"], second["v00000"], atol=1e-6)
     best, mean = weights(raw.run.best), weights(averaged.run.best)
     assert np.abs(best["down0_conv1/kernel"] - mean["down0_conv1/kernel"]).max() > 0.01
 
