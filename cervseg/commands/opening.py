@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from cervseg import runtime
+from cervseg import machine, runtime
 from cervseg.commands.record import make_record
 from cervseg.config.inference import InferConfig, TiledInferConfig
 from cervseg.config.runtime import RuntimeConfig
@@ -47,6 +47,7 @@ def open_segmenter(opening: Opening) -> tuple[Segmenter, tuple[str, ...]]:
         ModelError: The model is broken.
     """
     settings, section = opening.settings, opening.section
+    machine.return_large_blocks()
     from cervseg.engines import open_model
     from cervseg.engines.graphs import exported_for
 

@@ -20,7 +20,11 @@ def make_record(command: str, section: InferConfig, models: Sequence[Path]) -> d
     return {"command": command, "settings": settings, "models": digests}
 
 
-WITHOUT_EFFECT = {"images", "output", "model", "overlays", "probabilities", "colorize"}
+WITHOUT_EFFECT = {
+    *("images", "output", "model", "overlays", "probabilities", "colorize", "objects"),
+    *("split_touching", "disagreement", "mask_level", "roi", "skip_background", "self_check"),
+    *("max_ram", "large_from", "mpp", "scale"),
+}
 """Keys that change no score."""
 
 
@@ -50,7 +54,7 @@ def check_record(path: Path, record: dict[str, JSON]) -> str | None:
     """Check that a folder to be resumed was made alike; an empty one is begun.
 
     Returns:
-        The engine it was made with, where the record says so.
+        The engine it was made with, where the record names one.
 
     Raises:
         OutputError: There is something, but no record of an inference.
@@ -73,5 +77,5 @@ def check_record(path: Path, record: dict[str, JSON]) -> str | None:
             f"{path.parent}: can't resume with other {', '.join(different)}",
             hint="undo the change, or start anew with --overwrite",
         )
-    engine = old.get("engine")
-    return engine if isinstance(engine, str) else None
+    engine = str(old.get("engine", ""))
+    return engine if engine and "+" not in engine else None  # several models may have several
