@@ -8,6 +8,7 @@ from cervseg.commands.record import make_record
 from cervseg.config.inference import InferConfig, TiledInferConfig
 from cervseg.config.runtime import RuntimeConfig
 from cervseg.contract import Predictor, find_model
+from cervseg.errors import ConfigError
 from cervseg.inference.assembly import Assembly
 from cervseg.inference.decision import decision_for
 from cervseg.inference.outputs import OutputFolder, coloured_classes
@@ -95,7 +96,19 @@ def open_segmenter(opening: Opening) -> tuple[Segmenter, tuple[str, ...]]:
 
 
 def _open_large(opening: Opening) -> Predictor:
-    """The same model for windows of any size, which only Keras computes."""
-    from cervseg.engines import open_model
+    """The same model for windows of any size, which only Keras computes.
 
+    Raises:
+        ConfigError: A folder is exported, so for tiles of one size.
+    """
+    from cervseg.engines import open_model
+    from cervseg.engines.graphs import exported_for
+
+    for path in opening.models:
+        if exported_for(find_model(path)) is not None:
+            raise ConfigError(
+                f"{path}: an exported model has tiles of one size, "
+                "but 'tiled_infer.self_check' compares them with larger windows",
+                hint="name the run that it was exported from",
+            )
     return open_model(opening.models, augment=opening.section.augment).predict

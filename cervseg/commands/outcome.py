@@ -80,6 +80,7 @@ class Outcome:
     def report(self, command: str) -> Report:
         """All of it as the command returns it."""
         masks = shlex.quote(str(self.output.folder / "masks"))
+        columns = ("image", "class", "objects", "pixels", "seconds")
         rows = [
             (name, count.name, str(count.objects), str(count.pixels), f"{seconds:.2f}")
             for (name, report), seconds in zip(self.rows, self.seconds, strict=True)
@@ -92,8 +93,7 @@ class Outcome:
             paths=tuple(self.paths),
             failures=tuple(self.failures),
             notices=tuple(dict.fromkeys(self.notices)),
-            tables=(Table("masks", ("image", "class", "objects", "pixels", "seconds"),
-                          tuple(rows)),),
+            tables=(Table("masks", columns, tuple(rows)),) if rows else (),
             next_command=f"cervseg evaluate --images DIR --masks DIR --predictions {masks}",
         )  # fmt: skip
 
