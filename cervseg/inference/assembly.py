@@ -1,5 +1,6 @@
 """The second pass: from probabilities in the image's own grid to the files of an image."""
 
+import math
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -30,8 +31,8 @@ from cervseg.inference.rows import RowArray, RowFile, Rows
 Areas = dict[str, "array[float]"]
 """Pixels of the mask that each object of a class has: 8 bytes an object."""
 
-OVERLAY_SIDE = 4096
-"""Pixels; overlays of large images are reduced to it."""
+OVERLAY_PIXELS = 4_000_000
+"""Overlays of large images are reduced to so many."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,9 @@ class Assembly:
 
     def _write_overlay(self, name: str, image: Image, mask: Rows, *, large: bool) -> None:
         height, width = mask.height, mask.width
-        if large and (longer := max(height, width)) > OVERLAY_SIDE:
-            height, width = (max(1, n * OVERLAY_SIDE // longer) for n in (height, width))
+        if large and height * width > OVERLAY_PIXELS:
+            share = math.sqrt(OVERLAY_PIXELS / (height * width))
+            height, width = (max(1, round(n * share)) for n in (height, width))
         picture = draw_overlay(
             read_reduced(image, height, width), reduce_mask(mask, height, width), self.classes
         )

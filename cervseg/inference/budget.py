@@ -11,7 +11,7 @@ from cervseg.inference.rows import PIECE
 _SECOND_PASS = 60
 """Bytes a pixel of the pieces in which the second pass works: probabilities, classes, labels."""
 
-_SECONDS_A_PIXEL = 60e-9
+_SECONDS_A_PIXEL = 85e-9
 """Of the second pass: deciding, labelling, outlining, compressing. Measured on two cores."""
 
 
