@@ -11,8 +11,7 @@ hits all, and medians are compared. Together they take 12 GB of memory with `une
 optional: `pip install torch==2.13.0`, then `pip install 'cervseg[benchmark]'`.
 
 Timed is the whole road from pixels to probabilities in the field's grid, and in the same turn the
-method's bare forward of tiles that lie ready; what the road takes beyond it is overhead, tiles
-that fill the last batch of a row included.
+method's bare forward of tiles that lie ready; what the road takes beyond it is overhead.
 """
 
 import argparse
@@ -34,7 +33,6 @@ from PIL import Image as Pillow
 from tiled_tables import Row, digest, tell, tell_line, tell_seams
 
 from cervseg import machine, runtime
-from cervseg.config.inference import TiledInferConfig
 
 SCRIPTS = Path(__file__).resolve().parent
 SIZES = (2048, 4096, 8192, 12288, 16384)
@@ -250,7 +248,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--repeats", type=int, default=3, help="turns (default and at least 3)")
     add("--tile", type=int, default=512, help="side, pixels (default 512)")
     add("--overlap", default="auto", help="pixels, or auto (default)")
-    add("--batch", type=int, default=TiledInferConfig().batch_size, help="tiles at once")
+    add("--batch", type=int, default=1, help="tiles at once (default: 1, as batch_size: auto)")
     add("--levels", type=int, help="of unet, to try the script out (default: the reference's 8)")
     add("--threads", type=int, default=runtime.allowed_cores(), help="default: all cores")
     add("--linear", type=int, nargs="*", metavar="SIDE", help="time against tiles instead")

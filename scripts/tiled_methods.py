@@ -96,7 +96,7 @@ class Job:
     precision: Literal["float32", "bfloat16"] = "float32"
     tile: int | None = None
     overlap: int | Literal["auto"] = "auto"
-    batch: int = 4
+    batch: int = 1
     threads: int = 1
     repeats: int = 3
     sizes: tuple[int, ...] = ()
@@ -165,17 +165,12 @@ def build(job: Job) -> Ready:
     save_model(folder, network, contract)
     np.savez(folder / "trial.npz", tile=tile, expected=expected)
     plan = plan_tiles(contract, job.section())
-    columns = [len(_grid(plan, one).starts(_grid(plan, one).width)) for one in pixels]
     tiles = [len(_grid(plan, one)) for one in pixels]
     return Ready({
         "parameters": int(network.count_params()),
         "gflop": 2e-9 * multiply_adds(network, side, side),
         "margin": contract.margin, "overlap": plan.overlap, "batch": plan.batch_size,
         "tiles": sum(tiles), "machine": {**runtime.machine(), **runtime.versions()},
-        "computed": sum(
-            count // n * -(-n // plan.batch_size) * plan.batch_size
-            for count, n in zip(tiles, columns, strict=True)
-        ),
     })  # fmt: skip
 
 

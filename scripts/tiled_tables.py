@@ -80,8 +80,8 @@ def tell(document: Mapping[str, Any], *, markdown: bool) -> str:
         parts.append(
             f"{found['network']}: {found['parameters'] / 1e6:.1f} M parameters, "
             f"{found['gflop']:.1f} GFLOP a tile; {found['tiles']} tiles of {document['tile']} that "
-            f"share {found['overlap']}, in batches of {found['batch']} "
-            f"({found['computed']} computed by cervseg); matrix product {rates or 'not measured'} "
+            f"share {found['overlap']}, in batches of {found['batch']}; "
+            f"matrix product {rates or 'not measured'} "
             f"GFLOP/s" + (f", so {1e3 * product:.0f} ms a tile" if product else "")
         )
         parts.append(layout(main_table(found), markdown=markdown))

@@ -43,8 +43,9 @@ def measure(tools: Segmenter, image: Image) -> Costs:
         tools.model.predict(np.stack([padded.read(window) for window in chosen]))
 
     peak = machine.peak_memory_of(lambda: predict(0))  # also what is compiled and kept
-    machine.release_memory()
+    machine.return_blocks()
     kept = max(0, machine.resident_memory() - idle)
+    machine.keep_blocks()
     begun = time.perf_counter()
     for number in range(TIMED):
         predict(number)

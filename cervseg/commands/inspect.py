@@ -17,6 +17,7 @@ from cervseg.config.model import ModelConfig
 from cervseg.config.training import MetricName
 from cervseg.contract import Contract, find_model
 from cervseg.files import claim, write_text
+from cervseg.inference.prediction import batch_size_for
 from cervseg.reports import JSON, Report, Table
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _describe(config: Config, contract: Contract, network: Tensor) -> Report:
 
     side = contract.tile_size
     costs = layer_costs(network, side, side)
-    batches = config.train.batch_size, config.tiled_infer.batch_size
+    batches = config.train.batch_size, batch_size_for(config.tiled_infer, side)
     work = sum(cost.multiply_adds for cost in costs)
     result: dict[str, JSON] = {
         "architecture": contract.architecture,

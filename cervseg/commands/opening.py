@@ -48,7 +48,7 @@ def open_segmenter(opening: Opening) -> tuple[Segmenter, tuple[str, ...]]:
         ModelError: The model is broken.
     """
     settings, section = opening.settings, opening.section
-    machine.return_large_blocks()
+    machine.keep_blocks()
     from cervseg.engines import open_model
     from cervseg.engines.graphs import exported_for
 

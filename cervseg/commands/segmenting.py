@@ -126,7 +126,7 @@ def _open(opening: Opening, inputs: Sequence[Input]) -> tuple[Opening, Segmenter
     if not isinstance(section, TiledInferConfig) or section.max_ram is None:
         return opening, tools, notices
     batch = fit_batch(tools, inputs, section.max_ram)
-    if batch == section.batch_size:
+    if tools.plan is not None and batch == tools.plan.batch_size:
         return opening, tools, notices
     opening = opening._replace(section=section.model_copy(update={"batch_size": batch}))
     tools, notices = open_segmenter(opening)

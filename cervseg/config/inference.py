@@ -99,6 +99,9 @@ class SelfCheckConfig(Section):
 Region = Annotated[int, Field(ge=0)]
 
 
+BatchSize = Annotated[int, Field(ge=1, le=1024)]
+
+
 class TiledInferConfig(InferConfig):
     """The image at the model's scale, tile by tile; `evaluate` scores the same."""
 
@@ -108,7 +111,11 @@ class TiledInferConfig(InferConfig):
     overlap: int | Literal["auto"] = Field(
         "auto", description="pixels neighbours share; auto: twice the margin, at most half a tile"
     )
-    batch_size: int = Field(4, ge=1, le=1024, description="tiles predicted at once")
+    batch_size: BatchSize | Literal["auto"] = Field(
+        "auto",
+        description="tiles predicted at once; auto: as many as have 256 x 256 pixels, at least "
+        "one, which suits a CPU",
+    )
     combine: Literal["tiled", "mean", "minimum"] = Field(
         "tiled", description="tiled alone, or with the whole-image answer"
     )

@@ -18,6 +18,9 @@ from cervseg.reports import Bar
 
 FULL_SIZE = (1.0, 1.0)
 
+BATCH_PIXELS = 256 * 256
+"""Of the tiles that `batch_size: auto` predicts at once."""
+
 
 @dataclass(frozen=True)
 class TilePlan:
@@ -97,12 +100,22 @@ def plan_tiles(
         size=size,
         overlap=overlap,
         margin=margin,
-        batch_size=batch_size or config.batch_size,
+        batch_size=batch_size or batch_size_for(config, size),
         align=align,
         scale=contract.scale,
         channels=channels or contract.channels,
         notices=tuple(notices),
     )
+
+
+def batch_size_for(config: TiledInferConfig, size: int) -> int:
+    """Tiles of a side that are predicted at once.
+
+    By default few: on a CPU more only push the activations of large tiles out of its caches.
+    """
+    if isinstance(config.batch_size, int):
+        return config.batch_size
+    return max(1, BATCH_PIXELS // size**2)
 
 
 def _overlap(config: TiledInferConfig, contract: Contract, size: int) -> int:

@@ -24,7 +24,7 @@ from cervseg.inference.regions import read_regions
 from cervseg.inference.rows import Rows
 from cervseg.inference.seams import seam_score
 from cervseg.inference.self_check import SelfCheck, check_tiles
-from cervseg.machine import release_memory
+from cervseg.machine import keep_blocks, return_blocks
 from cervseg.reports import JSON, Bar, Progress
 
 
@@ -164,9 +164,10 @@ class _Job:
         grid = plan.grid(view)
         self.parts = self.open_parts(view)
         check = self._check(view)
+        keep_blocks()
         with progress.bar(self.name, len(grid)) as bar:
             self.fill(self.parts, view, bar=bar)
-        release_memory()  # of the first pass, before the second takes its own
+        return_blocks()  # of the first pass, before the second takes its own
         rows: Rows = Steps(self.parts, view.height, view.width, target=self.target)
         if config.combine != "tiled":
             rows = Combined(rows, self._whole_rows(), config.combine)

@@ -110,7 +110,7 @@ def test_the_twin_in_pytorch_answers_as_our_network(script, tmp_path):
     twin = rivals.torch_twin(tmp_path / "model", job.contract(), torch)
 
     assert 0.1 < expected.std() < 0.3  # random, but not all 0 and 1
-    assert (facts["tiles"], facts["computed"]) == (6, 8) and facts["gflop"] > 0
+    assert facts["tiles"] == 6 and facts["gflop"] > 0
     grid = TileGrid(40, 56, 32, 16, 4)
     for precision, limit in (("float32", 1e-5), ("bfloat16", 0.1)):
         monai = rivals.Monai(torch, twin, grid=grid, batch=2, precision=precision)
@@ -145,7 +145,7 @@ def found(tables):
     rates = tables.Row("product", "float32", turns=[{"numpy": 100.0}] * 3)
     return {
         "network": "unet", "parameters": 10**6, "gflop": 20.0, "overlap": 8, "batch": 4,
-        "tiles": 10, "computed": 12, "rates": rates, "rows": rows,
+        "tiles": 10, "rates": rates, "rows": rows,
     }  # fmt: skip
 
 
