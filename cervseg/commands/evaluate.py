@@ -199,13 +199,10 @@ def _open(config: Config, *, mode: Mode, paths: Sequence[Path], progress: Progre
 
     section = config.tiled_infer if mode == "tiled" else config.infer
     contract, predict = open_model(
-        paths,
-        engine=section.engine,
-        precision=section.precision,
-        augment=section.augment,
+        paths, engine=section.engine, precision=section.precision, augment=section.augment,
         tile_size=config.tiled_infer.tile_size if mode == "tiled" else None,
         threads=settings.threads,
-    )
+    )  # fmt: skip
     if mode == "tiled":
         answer, _ = tiled_answers(contract, predict, config.tiled_infer, progress=progress)
         decision = decision_for(config.tiled_infer, contract)
