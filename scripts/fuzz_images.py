@@ -156,9 +156,9 @@ def examine(path: Path, *, seconds: float, megabytes: float) -> Outcome:
             try:
                 # Beyond what the child has from its parent, which a kernel's own count includes.
                 before = machine.resident_memory()
-                peak = machine.peak_memory_of(lambda: said.write(look_at(path)))
+                most = machine.peak_memory_of(lambda: said.write(look_at(path)))
                 said.flush()
-                taken.write(str((peak - before) / 1e6))
+                taken.write(str((most - before) / 1e6))
                 taken.flush()
                 status = 0
             except BaseException:  # noqa: BLE001 (anything that gets here is what we look for)
