@@ -1,18 +1,20 @@
 """`tiled-infer --dry-run` and `max_ram`: what the images will cost, from three timed tiles."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from cervseg import machine
+from cervseg.arrays import RGB
 from cervseg.commands.inputs import Input
 from cervseg.errors import BudgetError
 from cervseg.images.image import Image
 from cervseg.images.readers import open_image
 from cervseg.images.views import Padded
+from cervseg.inference.bands import ahead
 from cervseg.inference.budget import Costs, Forecast, forecast
 from cervseg.inference.segment import Segmenter
 from cervseg.reports import JSON, Report, Table
@@ -36,20 +38,23 @@ def measure(tools: Segmenter, image: Image) -> Costs:
     grid = plan.grid(view)
     padded, size = Padded(view, grid.height, grid.width), plan.batch_size
     windows = list(grid)[:: max(1, len(grid) // (TIMED * size))]
-    idle = machine.resident_memory()
+    idle, stamps = machine.resident_memory(), list[float]()
 
-    def predict(number: int) -> None:
-        chosen = [windows[(number * size + i) % len(windows)] for i in range(size)]
-        tools.model.predict(np.stack([padded.read(window) for window in chosen]))
+    def batches() -> Iterator[RGB]:
+        for number in range(TIMED + 1):  # the first one also compiles
+            chosen = [windows[(number * size + i) % len(windows)] for i in range(size)]
+            yield np.stack([padded.read(window) for window in chosen])
 
-    peak = machine.peak_memory_of(lambda: predict(0))  # also what is compiled and kept
+    def work() -> None:
+        for tiles in ahead(batches()):  # as in a run, the next is read meanwhile
+            tools.model.predict(tiles)
+            stamps.append(time.perf_counter())
+
+    peak = machine.peak_memory_of(work)
+    seconds = (stamps[-1] - stamps[0]) / (TIMED * size)
     machine.return_blocks()
     kept = max(0, machine.resident_memory() - idle)
     machine.keep_blocks()
-    begun = time.perf_counter()
-    for number in range(TIMED):
-        predict(number)
-    seconds = (time.perf_counter() - begun) / (TIMED * size)
     return Costs(idle, kept, -(-max(0, peak - idle) // size), seconds)
 
 
