@@ -24,8 +24,10 @@ HEIGHT, WIDTH = 211, 173
 @pytest.fixture(scope="module")
 def model(started, tmp_path_factory):
     """A small network whose answers are spread around one half."""
+    from cervseg import runtime
     from cervseg.models.folder import build_network, save_model
 
+    runtime.seed_everything(0)
     network, rng = build_network(CONTRACT, where="here"), np.random.default_rng(3)
     for variable in network.weights:
         value = np.asarray(variable) + rng.normal(0, 0.1, variable.shape)
