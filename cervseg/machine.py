@@ -1,8 +1,10 @@
-"""What the system says of this machine and process: memory, instructions."""
+"""What the system says of this machine and process: memory, instructions, where caches lie."""
 
 import ctypes
 import os
 import resource
+import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -92,3 +94,18 @@ def _set_limits(*, blocks: int, heap: int) -> None:
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, blocks)
         ctypes.CDLL(None).mallopt(M_TRIM_THRESHOLD, heap)
+
+
+def cache_folder() -> Path:
+    """Where caches lie: `$CERVSEG_CACHE`, else the platform's folder, else a temporary one."""
+    named = os.environ.get("CERVSEG_CACHE")
+    if named:
+        return Path(named).expanduser()
+    try:
+        home = Path.home()
+        usual = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or usual) / "cervseg"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # no home, or none that can be written
+        return Path(tempfile.gettempdir()) / f"cervseg-{os.getuid()}"
+    return folder

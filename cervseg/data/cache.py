@@ -5,8 +5,6 @@ import hashlib
 import logging
 import os
 import re
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -51,21 +49,6 @@ class Entry(NamedTuple):
 def make_entry(sources: Sequence[str], height: int, width: int) -> Entry:
     """Name a field by digests of all it is made from, and its size at the model's scale."""
     return Entry(text_digest(repr((LAYOUT, *sources, height, width))), height, width)
-
-
-def cache_folder() -> Path:
-    """Where caches lie: `$CERVSEG_CACHE`, else the platform's folder, else a temporary one."""
-    named = os.environ.get("CERVSEG_CACHE")
-    if named:
-        return Path(named).expanduser()
-    try:
-        home = Path.home()
-        usual = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or usual) / "cervseg"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # no home, or none that can be written
-        return Path(tempfile.gettempdir()) / f"cervseg-{os.getuid()}"
-    return folder
 
 
 class FieldCache:

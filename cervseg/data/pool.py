@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cervseg.arrays import Mask
 from cervseg.classes import Classes
 from cervseg.config.data import DataConfig, Split
-from cervseg.data.cache import Entry, FieldCache, cache_folder, make_entry
+from cervseg.data.cache import Entry, FieldCache, make_entry
 from cervseg.data.labelled import Labelled, labelled_sources, read_labelled
 from cervseg.data.manifest import Dataset
 from cervseg.data.windows import ScaledField, scale_field
@@ -24,6 +24,7 @@ from cervseg.images.image import Image, decoding, whole
 from cervseg.images.masks import Interpolation
 from cervseg.images.photo import Photo
 from cervseg.images.views import scaled_length
+from cervseg.machine import cache_folder
 from cervseg.reports import SILENT, Progress, track
 
 log = logging.getLogger("cervseg")

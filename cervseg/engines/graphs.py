@@ -4,8 +4,6 @@ import fcntl
 import json
 import os
 import shutil
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +15,7 @@ from cervseg.engines.conversion import WEIGHTS, convert
 from cervseg.engines.settings import EngineName, require
 from cervseg.errors import ModelError
 from cervseg.files import content_digest, output_error, text_digest
+from cervseg.machine import cache_folder
 
 GRAPH_FILES: dict[EngineName, str] = {"openvino": "model.xml", "onnx": "model.onnx"}
 """What an exported folder holds beside its contract, by the engine that reads it."""
@@ -76,20 +75,6 @@ def graph_of(
     except OSError as exc:
         raise output_error(exc, entry) from exc
     return path
-
-
-def cache_folder() -> Path:
-    """Where caches lie: `$CERVSEG_CACHE`, else the platform's folder, else a temporary one."""
-    if named := os.environ.get("CERVSEG_CACHE"):
-        return Path(named).expanduser()
-    try:
-        home = Path.home()
-        usual = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or usual) / "cervseg"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # no home, or none that can be written
-        return Path(tempfile.gettempdir()) / f"cervseg-{os.getuid()}"
-    return folder
 
 
 def _key(folder: Path, contract: Contract, engine: EngineName, *, side: tuple[int, int]) -> str:

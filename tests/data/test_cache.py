@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cervseg.data.cache import FieldCache, cache_folder, make_entry
+from cervseg.data.cache import FieldCache, make_entry
+from cervseg.machine import cache_folder
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
 MASK = IMAGE[..., 0] // 90
