@@ -7,7 +7,7 @@ from cervseg import machine, runtime
 from cervseg.commands.record import make_record
 from cervseg.config.inference import InferConfig, TiledInferConfig
 from cervseg.config.runtime import RuntimeConfig
-from cervseg.contract import Predictor, find_model
+from cervseg.contract import Contract, Predictor, find_model
 from cervseg.errors import ConfigError
 from cervseg.inference.assembly import Assembly
 from cervseg.inference.decision import decision_for
@@ -70,18 +70,7 @@ def open_segmenter(opening: Opening) -> tuple[Segmenter, tuple[str, ...]]:
     contract = opened.contract
     channels = contract.channels + opened.extra_channels
     plan = plan_tiles(contract, tiled, channels=channels) if tiled else None
-    classes, palette = coloured_classes(contract.classes, section.colorize)
-    assembly = Assembly(
-        opening.output,
-        decision_for(section, contract),
-        classes,
-        palette,
-        probabilities=section.probabilities,
-        disagreement=section.disagreement,
-        objects=section.objects,
-        split=section.split_touching,
-        threads=settings.threads or runtime.allowed_cores(),
-    )
+    assembly = _assembly(opening, contract)
     record = make_record(opening.command, section, opening.models)
     fingerprint: dict[str, JSON] = {
         **record,
@@ -93,6 +82,22 @@ def open_segmenter(opening: Opening) -> tuple[Segmenter, tuple[str, ...]]:
     large = _open_large(opening) if tiled and tiled.self_check else None
     tools = Segmenter(model, assembly, section, plan, large)
     return tools, plan.notices if plan else ()
+
+
+def _assembly(opening: Opening, contract: Contract) -> Assembly:
+    section, settings = opening.section, opening.settings
+    classes, palette = coloured_classes(contract.classes, section.colorize)
+    return Assembly(
+        opening.output,
+        decision_for(section, contract),
+        classes,
+        palette,
+        probabilities=section.probabilities,
+        disagreement=section.disagreement,
+        objects=section.objects,
+        split=section.split_touching,
+        threads=settings.threads or runtime.allowed_cores(),
+    )
 
 
 def _open_large(opening: Opening) -> Predictor:

@@ -1,5 +1,6 @@
 """Images through a model, one after another: what `infer` and `tiled-infer` share."""
 
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -180,7 +181,7 @@ def _each(
 ) -> None:
     """Segment image after image; the next one is decoded meanwhile."""
     output = tools.assembly.output
-    left = [item for item in inputs if not (resume and output.finished(item.name))]
+    left = _unfinished(inputs, output, resume=resume)
     opened, names = _open_ahead(left), {item.name for item in left}
     for item in track(inputs, "images", total=len(inputs), progress=progress):
         begun = time.perf_counter()
@@ -196,6 +197,19 @@ def _each(
         outcome.add(item, report, time.perf_counter() - begun)
 
 
+def _unfinished(inputs: Sequence[Input], output: OutputFolder, *, resume: bool) -> list[Input]:
+    """Images without a mask; those with one need no bands, which a kill may have left."""
+    if not resume:
+        return list(inputs)
+    left = []
+    for item in inputs:
+        if output.finished(item.name):
+            shutil.rmtree(output.bands(item.name), ignore_errors=True)
+        else:
+            left.append(item)
+    return left
+
+
 def _together(
     cluster: str,
     opening: Opening,
@@ -207,7 +221,7 @@ def _together(
 ) -> None:
     """Segment images on a cluster; they are told of in their order at the end."""
     output = opening.output
-    left = [item for item in inputs if not (resume and output.finished(item.name))]
+    left = _unfinished(inputs, output, resume=resume)
     found: dict[str, ImageReport | CervsegError] = {}
     with progress.bar("images", len(inputs)) as bar:
         bar.advance(len(inputs) - len(left))

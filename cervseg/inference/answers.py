@@ -6,8 +6,8 @@ from cervseg.arrays import Probabilities
 from cervseg.config.inference import TiledInferConfig
 from cervseg.contract import Contract, Predictor
 from cervseg.images.image import Image
-from cervseg.inference.decision import combine
 from cervseg.inference.prediction import TilePlan, plan_tiles, predict_tiled, predict_whole
+from cervseg.inference.probability import combine
 from cervseg.reports import Progress
 
 Answer = Callable[[Image, Sequence[float], str], Probabilities]

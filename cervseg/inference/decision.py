@@ -171,15 +171,6 @@ def count_objects(mask: Mask, classes: Classes) -> list[ClassCount]:
     return counts
 
 
-def combine(
-    tiled: Probabilities, whole: Probabilities, how: Literal["mean", "minimum"]
-) -> Probabilities:
-    """Join the tiled and the whole-image answer, pixel by pixel."""
-    if how == "mean":
-        return np.asarray((tiled + whole) / 2, np.float32)
-    return np.minimum(tiled, whole)
-
-
 def decision_for(config: InferConfig, contract: Contract) -> Decision:
     """What the config asks for, with the model's thresholds where it names none.
 

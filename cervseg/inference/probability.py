@@ -66,6 +66,15 @@ class Blurred:
         return smooth[self._radius : self._radius + height]
 
 
+def combine(
+    tiled: Probabilities, whole: Probabilities, how: Literal["mean", "minimum"]
+) -> Probabilities:
+    """Join the tiled and the whole-image answer, pixel by pixel."""
+    if how == "mean":
+        return np.asarray((tiled + whole) / 2, np.float32)
+    return np.minimum(tiled, whole)
+
+
 class Combined:
     """Two answers for one image, joined pixel by pixel.
 
@@ -82,9 +91,7 @@ class Combined:
     def read(self, top: int, height: int) -> Probabilities:
         """Read rows of probabilities, shape (height, width, channels)."""
         first, second = self._first.read(top, height), self._second.read(top, height)
-        if self._how == "mean":
-            return np.asarray((first + second) / 2, np.float32)
-        return np.asarray(np.minimum(first, second), np.float32)
+        return combine(first, second, self._how)
 
 
 class Channels:

@@ -119,6 +119,17 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(run, finished, tmp_path, *
     assert digests(output) == digests(finished[0])
 
 
+def test_bands_left_by_a_kill_after_the_last_file_are_removed(run, finished, tmp_path):
+    run("out", "large_from=0")
+    (tmp_path / "out/masks/slide.partial").mkdir()
+    (tmp_path / "out/masks/slide.partial/00000.band").write_bytes(b"left")
+
+    run("out", "large_from=0", resume=True)
+
+    assert digests(tmp_path / "out") == digests(finished[0])
+    assert not (tmp_path / "out/masks/slide.partial").exists()
+
+
 @pytest.mark.parametrize("changed", ["image", "model", "config"])
 def test_bands_of_something_else_are_not_gone_on_with(
     run, model, slide, *, tmp_path, monkeypatch, changed

@@ -13,14 +13,13 @@ from cervseg.errors import ConfigError
 from cervseg.inference.decision import (
     ClassCount,
     Decision,
-    combine,
     count_objects,
     decision_for,
     otsu_threshold,
     remove_small,
     triangle_threshold,
 )
-from cervseg.inference.probability import Blurred
+from cervseg.inference.probability import Blurred, combine
 from cervseg.inference.rows import RowArray
 
 SHARE = st.floats(0, 1, width=32)

@@ -13,8 +13,8 @@ from cervseg.images.image import whole
 from cervseg.images.photo import Photo
 from cervseg.images.views import Padded, Scaled
 from cervseg.inference.answers import tiled_answers, whole_answers
-from cervseg.inference.decision import combine
 from cervseg.inference.prediction import plan_tiles, predict_tiled, predict_whole
+from cervseg.inference.probability import combine
 from cervseg.reports import SILENT
 
 CONTRACT = Contract(
