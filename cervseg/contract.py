@@ -1,6 +1,7 @@
 """What a model expects and gives, readable without Keras: `contract.json`."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,12 @@ from cervseg.files import read_json, write_json
 from cervseg.reports import JSON
 
 CONTRACT = "contract.json"
+CARD = "card.md"
+BUILTIN = "builtin:"
+"""Before the name of a model that comes with the package, wherever a model is named."""
+BUILTIN_NAME = r"[a-z][a-z0-9-]*"
+DEFAULT_MODEL = Path(f"{BUILTIN}metaplastic")
+"""Segments where no other is named, once the package has it."""
 T = TypeVar("T")
 Activation = Literal["sigmoid", "softmax"]
 ColorOrder = Literal["RGB", "BGR"]
@@ -126,12 +133,33 @@ class Contract:
             raise ModelError(f"{path}: broken contract: {reason}") from exc
 
 
+def builtin_folder() -> Path:
+    """Where the package keeps its own models, a folder each."""
+    return Path(__file__).with_name("builtin")
+
+
+def builtin_models() -> dict[str, Path]:
+    """The folders of the models that come with the package, by name."""
+    return {
+        path.parent.name: path.parent
+        for path in sorted(builtin_folder().glob(f"*/{CONTRACT}"))
+        if re.fullmatch(BUILTIN_NAME, path.parent.name)  # nothing that is being written
+    }
+
+
+def is_builtin(path: Path) -> bool:
+    """Whether a model is named as `builtin:NAME`."""
+    return str(path).startswith(BUILTIN)
+
+
 def find_model(path: Path) -> Path:
-    """The model folder behind a run folder or a model folder.
+    """The model folder behind a run folder, a model folder or `builtin:NAME`.
 
     Raises:
         ModelError: There is none.
     """
+    if is_builtin(path):
+        return _find_builtin(path)
     for folder in (path / "model", path):
         if (folder / CONTRACT).is_file():
             return folder
@@ -140,6 +168,15 @@ def find_model(path: Path) -> Path:
     raise ModelError(
         f"{path}: no model in it (no {CONTRACT})", hint="name a run folder, or its folder `model`"
     )
+
+
+def _find_builtin(path: Path) -> Path:
+    models = builtin_models()
+    name = str(path).removeprefix(BUILTIN)
+    if name not in models:
+        known = ", ".join(f"{BUILTIN}{other}" for other in models) or "none in this version"
+        raise ModelError(f"{path}: no such built-in model; there is {known}")
+    return models[name]
 
 
 def _parse(document: dict[str, JSON]) -> Contract:

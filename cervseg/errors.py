@@ -1,6 +1,11 @@
 """The exceptions that people see, and the one table of exit codes."""
 
+import errno
+import os
 from typing import ClassVar
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a full disk, or of a full share of it."""
 
 EXIT_CODES: dict[int, str] = {
     0: "done",
@@ -66,6 +71,10 @@ class BudgetError(CervsegError):
     exit_code = 5
 
 
+class FullDiskError(BudgetError):
+    """The disk is full, or one's share of it; what was finished stays valid."""
+
+
 class CheckError(CervsegError):
     """A check failed: the exported model or the tiles answer otherwise than they should."""
 
@@ -82,3 +91,10 @@ class Terminated(Interrupted):
     """SIGTERM stopped the work, as a cluster's scheduler sends it; what was finished is saved."""
 
     exit_code = 143
+
+
+def tells_full_disk(error: BaseException | str) -> bool:
+    """Whether an error means a full disk, by its number or, as TensorFlow has none, its words."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in NO_ROOM
+    return any(os.strerror(number) in str(error) for number in NO_ROOM)

@@ -1,7 +1,6 @@
 """Writing that never leaves half a file, folders that are claimed before they are filled."""
 
 import csv
-import errno
 import fcntl
 import hashlib
 import json
@@ -15,7 +14,8 @@ from typing import Literal, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from cervseg.errors import BudgetError, DataError, OutputError
+from cervseg.errors import DataError, FullDiskError, OutputError, tells_full_disk
+from cervseg.machine import is_disk_full
 from cervseg.reports import JSON
 
 FORMAT = 1
@@ -30,7 +30,7 @@ def writing(path: Path) -> Iterator[Path]:
     encoders choose their format by it. On an error it is removed and `path` is untouched.
 
     Raises:
-        BudgetError: The disk is full.
+        FullDiskError: The disk is full.
         OutputError: The folder can't be written.
     """
     suffix = ".weights.h5" if path.name.endswith(".weights.h5") else path.suffix
@@ -46,10 +46,15 @@ def writing(path: Path) -> Iterator[Path]:
             partial.unlink()
 
 
-def output_error(exc: OSError, path: Path) -> OutputError | BudgetError:
-    """Tell a failed write in one line."""
-    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-        return BudgetError(f"{path}: the disk is full", hint="make room or choose another output")
+def full_disk(path: Path) -> FullDiskError:
+    """Tell what could not be written."""
+    return FullDiskError(f"{path}: the disk is full", hint="make room or choose another output")
+
+
+def output_error(exc: OSError, path: Path) -> OutputError | FullDiskError:
+    """Tell a failed write in one line; without a number, as numpy and Pillow do, ask the disk."""
+    if tells_full_disk(exc) or (exc.errno is None and is_disk_full(path.parent)):
+        return full_disk(path)
     reason = (exc.strerror or str(exc)).lower()
     return OutputError(f"{path}: can't be written: {reason}", hint="choose another output folder")
 
@@ -58,6 +63,12 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text as a whole or not at all."""
     with writing(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write bytes as a whole or not at all."""
+    with writing(path) as partial:
+        partial.write_bytes(content)
 
 
 def write_json(path: Path, document: Mapping[str, JSON]) -> None:

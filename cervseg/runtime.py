@@ -197,6 +197,33 @@ def compiled(
     return lambda tiles: np.asarray(graph(tf.constant(tiles)), np.float32)
 
 
+def fused_normalization(
+    x: Tensor, gamma: Tensor, beta: Tensor, *, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Batch normalisation as one operation, with a gradient of its own.
+
+    Args:
+        x: Shape (n, height, width, channels), float32.
+        gamma: Factors, shape (channels,).
+        beta: Shifts, shape (channels,).
+        epsilon: Added to the variances.
+
+    Returns:
+        The answer, and mean and variance of each channel; None where the backend has no such
+        operation (XLA, below JAX, fuses by itself).
+    """
+    if on_jax():
+        return None
+    import tensorflow as tf
+
+    y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=x, scale=tf.convert_to_tensor(gamma), offset=tf.convert_to_tensor(beta),
+        mean=[], variance=[], epsilon=epsilon, is_training=True,
+    )  # fmt: skip
+    count = tf.cast(tf.reduce_prod(tf.shape(x)[:3]), "float32")  # it divides by one less
+    return y, mean, variance * (tf.maximum(count - 1, 1) / count)
+
+
 def settle_queue(model: Tensor, batch: tuple[Tensor, Tensor]) -> None:
     """On JAX, let `fit` find everything built, else it eats batches of the first epoch."""
     if on_jax():

@@ -2,9 +2,10 @@
 
 import logging
 import shlex
+import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,11 +115,13 @@ def train(
         try:
             contract, state = _fit(run, config, dataset, resume=resumed, progress=progress)
         except KeyboardInterrupt as exc:
-            _close_record(run, record, ended="interrupted")
+            with suppress(CervsegError):  # on a full disk, say
+                _close_record(run, record, ended="interrupted")
             raise Interrupted("interrupted; finished epochs are saved", hint=RESUME) from exc
         except CervsegError as exc:
             log.debug("ended: %s", exc)  # into log.txt; the command line tells it anyway
-            _close_record(run, record, ended=f"{type(exc).__name__}: {exc}")
+            with suppress(CervsegError):
+                _close_record(run, record, ended=f"{type(exc).__name__}: {exc}")
             raise
         _close_record(run, record, ended=state.ended or "epochs")
     if config_words and fold is not None:
@@ -168,6 +171,7 @@ def _open_record(
         else {"started": now, "seconds": 0.0, "seed": config.runtime.seed}
     )
     runtime_config = config.runtime
+    machine.keep_all_blocks()
     runtime.start(
         device=runtime_config.device,
         threads=runtime_config.threads,
@@ -228,10 +232,24 @@ def _setup(run: Run, config: Config, dataset: Dataset) -> "Setup":
     )
 
 
+class _LogFile(logging.FileHandler):
+    """On a full disk its lines are lost: no reason to stop, and none for a traceback."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say nothing of it."""
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close the file, whatever of it is on the disk."""
+        with suppress(OSError):  # it tries to write once more
+            super().close()
+
+
 @contextmanager
 def _logged(run: Run) -> Iterator[None]:
     """Keep what is said during the training in `log.txt`."""
-    handler = logging.FileHandler(run.log, encoding="utf-8")
+    handler = _LogFile(run.log, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     level = log.level
     log.addHandler(handler)

@@ -15,14 +15,27 @@ from pathlib import Path
 import numpy as np
 
 from cervseg import machine
-from cervseg.errors import BudgetError, CervsegError, ConfigError, ModelError
+from cervseg.errors import (
+    BudgetError,
+    CervsegError,
+    ConfigError,
+    FullDiskError,
+    ModelError,
+    OutputError,
+    tells_full_disk,
+)
+from cervseg.files import full_disk
 
 WEIGHTS = "model.weights.h5"
 """As in `models.folder`, which would import Keras."""
 
 FORMATS = ("keras", "saved_model", "onnx", "openvino")
 
-ERRORS: dict[int, type[CervsegError]] = {2: ConfigError, 3: ModelError, 5: BudgetError}
+ERRORS: dict[str, type[CervsegError]] = {
+    kind.__name__: kind
+    for kind in (ConfigError, ModelError, OutputError, BudgetError, FullDiskError)
+}
+"""What the other process may end with."""
 
 MEASURED: dict[str, tuple[tuple[float, float], ...]] = {
     "keras": ((0, 0.9), (31, 1.4), (124, 3.2)),
@@ -106,7 +119,9 @@ def convert(
         )
         if told.is_file():
             error = json.loads(told.read_text(encoding="utf-8"))
-            raise ERRORS[error["exit_code"]](error["message"], hint=error["hint"])
+            raise ERRORS[error["kind"]](error["message"], hint=error["hint"])
+    if done.returncode and (tells_full_disk(done.stderr) or machine.is_disk_full(target.parent)):
+        raise full_disk(target)  # TensorFlow says so in its own way, OpenVINO does not
     if done.returncode:
         raise _died(folder, kind, done)
 

@@ -30,7 +30,9 @@ def _export(network: Tensor, target: Path, shape: tuple[int, int, int], *, kind:
 
 
 def _write_keras(network: Tensor, target: Path, shape: tuple[int, int, int]) -> None:
-    network.save(target)
+    from cervseg.models.folding import with_keras_layers
+
+    with_keras_layers(network).save(target)
 
 
 def _write_saved_model(network: Tensor, target: Path, shape: tuple[int, int, int]) -> None:
@@ -106,7 +108,7 @@ def main(words: list[str]) -> int:
 
 
 def _tell(error: CervsegError, scratch: str) -> int:
-    document = {"exit_code": error.exit_code, "message": str(error), "hint": error.hint}
+    document = {"kind": type(error).__name__, "message": str(error), "hint": error.hint}
     (Path(scratch) / "error.json").write_text(json.dumps(document), encoding="utf-8")
     return error.exit_code
 

@@ -57,9 +57,10 @@ def open_keras(folder: Path, contract: Contract, settings: EngineSettings) -> Ke
         ModelError: The weights are missing, broken, or of another network.
     """
     from cervseg.models.folder import load_model
+    from cervseg.models.folding import fold_normalizations
 
     if settings.precision == "bfloat16" and runtime.on_cpu():
         refuse_bfloat16()
     with runtime.precision(settings.precision):
-        model = load_model(folder, contract)
+        model = fold_normalizations(load_model(folder, contract))
     return KerasPredictor(model, contract, batch_size=settings.batch_size)

@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from cervseg.arrays import Tensor
+from cervseg.models.normalization import BatchNormalization
 
 MOST_FILTERS = 8192
 """Of a bottleneck; a convolution of that many has 600 million weights already."""
@@ -22,7 +23,7 @@ def normalize(x: Tensor, kind: Normalization, name: str) -> Tensor:
     """
     if kind == "batch":
         # Keras's momentum of 0.99 lags behind for hundreds of steps; short trainings end before.
-        return layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
+        return BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
     if kind == "layer":
         return layers.LayerNormalization(axis=-1, epsilon=1e-3, name=f"{name}_norm")(x)
     if kind == "group":

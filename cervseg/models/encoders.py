@@ -15,6 +15,7 @@ from keras import layers
 
 from cervseg.arrays import Tensor
 from cervseg.errors import ModelError
+from cervseg.models.normalization import ours
 
 Scaling = Literal["torch", "caffe", "signed"]
 
@@ -259,7 +260,7 @@ def _weighted(application: Tensor) -> Iterator[tuple[Tensor, str]]:
 def _kind(operation: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """The class of a layer and what to make it from."""
     if isinstance(operation, layers.Layer):
-        return type(operation), operation.get_config()
+        return ours(type(operation)), operation.get_config()
     # MobileNetV3 writes its hard sigmoid as (x + 3) · (1 / 6), without layers.
     number = operation._inbound_nodes[0].arguments.args[1]
     if type(operation).__name__ == "Add":

@@ -66,9 +66,16 @@ def with_geometry(contract: Contract, network: Tensor) -> Contract:
     return replace(contract, align=align, receptive_field=radius, margin=radius)
 
 
-def save_model(folder: Path, model: Tensor, contract: Contract) -> None:
-    """Write weights, then the contract that makes them a model; no weights of side outputs."""
-    save_weights(folder / WEIGHTS, final_network(model))
+def save_model(folder: Path, model: Tensor, contract: Contract, *, half: bool = False) -> None:
+    """Write weights, then the contract that makes them a model; no weights of side outputs.
+
+    Args:
+        folder: Of the model.
+        model: The network.
+        contract: The model's.
+        half: Store kernels in half precision.
+    """
+    save_weights(folder / WEIGHTS, final_network(model), half=half)
     contract.save(folder)
 
 

@@ -10,6 +10,7 @@ from keras import layers
 from cervseg.arrays import Tensor
 from cervseg.errors import ModelError
 from cervseg.models.blocks import convolve, logits, network, resize
+from cervseg.models.normalization import BatchNormalization
 from cervseg.models.weights import load_weights
 
 CONVERTER = "scripts/convert_lite_weights.py"
@@ -162,7 +163,7 @@ def _inverted_residual(x: Tensor, stage: Stage, *, stride: int, name: str) -> Te
 
 def _normalize(x: Tensor, name: str, *, activate: bool = True) -> Tensor:
     # The epsilon is the published one. Its momentum of 0.99 lags in short trainings.
-    x = layers.BatchNormalization(epsilon=1e-3, momentum=0.9, name=f"{name}_norm")(x)
+    x = BatchNormalization(epsilon=1e-3, momentum=0.9, name=f"{name}_norm")(x)
     return layers.ReLU(6.0, name=f"{name}_act")(x) if activate else x
 
 

@@ -15,19 +15,35 @@ from numpy.typing import NDArray
 
 from cervseg.arrays import Tensor
 from cervseg.errors import ModelError
-from cervseg.files import writing
+from cervseg.files import write_bytes
 
 SHOWN = 5
 
 
-def save_weights(path: Path, model: Tensor, *, prefix: str = "") -> None:
-    """Write the weights of a network, or of its layers of a prefix, whole or not at all."""
+def save_weights(path: Path, model: Tensor, *, prefix: str = "", half: bool = False) -> None:
+    """Write the weights of a network, or of its layers of a prefix, whole or not at all.
+
+    Args:
+        path: The file.
+        model: The network.
+        prefix: Write only layers whose names start so.
+        half: Store kernels as float16, half the size; reading makes float32 of them again.
+    """
     buffer = io.BytesIO()  # on a full disk HDF5 itself would crash the process
     with h5py.File(buffer, "w") as file:
         for variable in _variables(model, prefix):
-            file.create_dataset(variable.path, data=np.asarray(variable))
-    with writing(path) as partial:
-        partial.write_bytes(buffer.getvalue())
+            array = np.asarray(variable)
+            file.create_dataset(variable.path, data=_halved(array) if half else array)
+    write_bytes(path, buffer.getbuffer())
+
+
+def _halved(array: NDArray[np.float32]) -> NDArray[np.float16 | np.float32]:
+    """A kernel as float16; vectors, which are small, and what exceeds its range as they are."""
+    if array.ndim < 2:  # biases, and a norm's statistics of any size
+        return array
+    with np.errstate(over="ignore"):
+        rounded = array.astype(np.float16)
+    return rounded if np.isfinite(rounded).all() else array
 
 
 def load_weights(path: Path, model: Tensor, *, prefix: str = "") -> None:

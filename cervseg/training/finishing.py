@@ -20,6 +20,7 @@ from cervseg.inference.checks import measure_margin
 from cervseg.inference.drift import training_statistics
 from cervseg.inference.prediction import plan_tiles, predict_tiled
 from cervseg.models.folder import build_network, final_network, save_model
+from cervseg.models.folding import fold_normalizations
 from cervseg.models.weights import load_weights
 from cervseg.reports import SILENT, Progress, track
 from cervseg.runs import Run
@@ -47,7 +48,7 @@ def finish(
     """
     model = final_network(build_network(contract, where=str(run.config)))
     load_weights(run.best, model)
-    predict = KerasPredictor(model, contract)
+    predict = KerasPredictor(fold_normalizations(model), contract)
     fields = labelled_sources(dataset, dataset.sources_of("valid"))
     contract = _with_margin(contract, predict, fields, dataset=dataset)
     if contract.activation == "sigmoid" and fields:

@@ -17,7 +17,8 @@ from cervseg.data.labelled import labelled_tiles
 from cervseg.data.manifest import Dataset
 from cervseg.data.pool import FieldOptions
 from cervseg.data.samples import Samples, field_samples, tile_samples
-from cervseg.errors import BudgetError, ConfigError
+from cervseg.errors import BudgetError, ConfigError, tells_full_disk
+from cervseg.files import full_disk
 from cervseg.losses import SegmentationLoss, Term, needs_softmax, treats_channels_alone
 from cervseg.metrics import make_metrics
 from cervseg.models.costs import training_bytes
@@ -229,6 +230,8 @@ def _run_epochs(
                 verbose=0,
             )
         except runtime.out_of_memory_errors() as exc:
+            if tells_full_disk(exc):  # TensorBoard's writer
+                raise full_disk(setup.run.tensorboard) from exc
             if not runtime.is_out_of_memory(exc):
                 raise
             raise _out_of_memory(model, setup) from exc

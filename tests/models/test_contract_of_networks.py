@@ -15,6 +15,7 @@ from cervseg.losses import SegmentationLoss
 from cervseg.models import ARCHITECTURES
 from cervseg.models.costs import training_bytes
 from cervseg.models.folder import final_network, load_model, save_model, training_network
+from cervseg.models.folding import fold_normalizations
 from cervseg.models.inspection import geometry
 
 pytestmark = pytest.mark.usefixtures("started")
@@ -164,6 +165,18 @@ def test_it_takes_images_in_grey(name):
 
     assert logits.shape == (2, align, 2 * align, 4) and np.isfinite(logits).all()
     assert logits.std() > 0
+
+
+@pytest.mark.parametrize("name", SLOWLY)
+def test_it_answers_alike_with_its_normalisations_folded(name):
+    model = moved(build(name, channels=2), delta=0.03)
+    align = geometry(model).align
+    images = pixels((1, align, 2 * align, 3))
+
+    want, got = (outputs(m, images) for m in (model, fold_normalizations(model)))
+
+    for before, after in zip(want, got, strict=True):
+        np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-4 * before.std() + 1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)

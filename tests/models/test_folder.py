@@ -41,6 +41,32 @@ def test_weights_lie_under_the_names_of_the_layers(folder):
         assert file["logits/bias"].shape == (1,)
 
 
+def test_half_precision_halves_kernels_and_is_read_exactly(tmp_path):
+    contract = replace(CONTRACT, options={"base_filters": 5, "num_layers": 2})
+    network, rng = build_network(contract, where="here"), np.random.default_rng(1)
+    for variable in network.weights:
+        values = rng.normal(0, 0.1, variable.shape)
+        variable.assign(np.abs(values) + 1e6 if "variance" in variable.path else values)
+    large = next(v for v in network.weights if v.path == "down0_conv2/kernel")
+    large.assign(np.asarray(large) * np.float32(1e6))
+
+    save_model(tmp_path, network, contract, half=True)
+    again = load_model(tmp_path, contract)
+
+    assert {str(v.dtype) for v in again.weights} == {"float32"}
+    for old, new in zip(network.weights, again.weights, strict=True):
+        expected = np.asarray(old)
+        if expected.ndim > 1 and old.path != large.path:
+            expected = expected.astype(np.float16).astype(np.float32)
+        np.testing.assert_array_equal(np.asarray(new), expected)
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        stored = {v.path: file[v.path].dtype for v in network.weights}
+    assert stored["down0_conv1/kernel"] == np.float16
+    assert stored[large.path] == np.float32, "it exceeds what float16 can hold"
+    assert any("variance" in path for path in stored)
+    assert all(stored[v.path] == np.float32 for v in network.weights if len(v.shape) < 2)
+
+
 def test_an_unknown_architecture_is_refused():
     with pytest.raises(ModelError) as caught:
         build_network(replace(CONTRACT, architecture="vnet"), where="m/contract.json")
