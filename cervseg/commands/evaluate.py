@@ -27,7 +27,7 @@ from cervseg.inference.prediction import plan_tiles
 from cervseg.reporting.scores import Evaluation, score_tables, write_evaluation, write_overlay
 from cervseg.reports import SILENT, Failure, Progress, Report, track
 from cervseg.runs import Run
-from cervseg.scoring.summary import Summary, summarize
+from cervseg.scoring.summary import summarize, summarize_apart
 
 Mode = Literal["tiled", "whole", "stretch", "predictions"]
 
@@ -56,7 +56,7 @@ def evaluate(
 
     Args:
         config: Of the experiment; None: all defaults.
-        model: Run or model folders; default: the key `model`, else `train.output`.
+        model: Run or model folders, `builtin:NAME`; default: the key, else `train.output`.
         output: Folder to write; default: the key `output`, else `evaluation/SPLIT` of the run.
         split: Of the dataset.
         fold: Of a dataset in folds; it names the run in `train.output`, too.
@@ -147,7 +147,7 @@ def _output(config: Config, paths: Sequence[Path], *, name: str, mode: Mode) -> 
     if config.evaluate.output is not None:
         return config.evaluate.output
     name = name if mode in ("tiled", "predictions") else f"{name}-{mode}"
-    if paths and find_model(paths[0]) != paths[0]:
+    if paths and find_model(paths[0]) == Run(paths[0]).model:
         return Run(paths[0]).evaluation(name)
     return Run(Path("cervseg-output")).evaluation(name)
 
@@ -253,10 +253,11 @@ def _write(
         seed=config.runtime.seed,
         names=tuple(scored.names),
         rows=scored.rows,
-        summaries=_summaries(config, task, scored),
+        summaries=scored.summed_up(summarize, config),
         losses=losses,
         confusion=scored.confusion.tolist(),
         surface_tolerance=scored.tolerance,
+        apart=scored.summed_up(summarize_apart, config),
         notes={
             "settings": score_settings(config, mode),
             "failed": [failure.item for failure in scored.failures],
@@ -273,18 +274,6 @@ def _write(
         notices=(*task.notices, *([f"these scores are on {warning}"] if warning else [])),
         tables=score_tables(evaluation),
     )
-
-
-def _summaries(config: Config, task: Task, scored: Scored) -> dict[str, dict[str, Summary]]:
-    return {
-        name: summarize(
-            [row[i] for row in scored.rows],
-            [row[i] for row in scored.empty],
-            seed=config.runtime.seed,
-            resamples=config.evaluate.resamples,
-        )
-        for i, name in enumerate(task.classes.names)
-    }
 
 
 def _draw(task: Task, folder: Path, scored: Scored) -> list[Path]:

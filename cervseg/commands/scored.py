@@ -1,15 +1,20 @@
 """Scores as they come in, and which images deserve a picture."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cervseg.arrays import Mask
 from cervseg.classes import Classes
+from cervseg.config import Config
 from cervseg.data.labelled import Labelled, Read
 from cervseg.reports import Failure
 from cervseg.scoring.summary import count_confusion, score_image
+
+S = TypeVar("S")
 
 
 @dataclass
@@ -65,6 +70,18 @@ class Scored:
             )
             for index in range(1, len(self.classes) + 1)
         ]
+
+    def summed_up(self, summarizer: Callable[..., S], config: Config) -> dict[str, S]:
+        """By class name what `summarize`, or one like it, says of all images so far."""
+        return {
+            name: summarizer(
+                [row[i] for row in self.rows],
+                [row[i] for row in self.empty],
+                seed=config.runtime.seed,
+                resamples=config.evaluate.resamples,
+            )
+            for i, name in enumerate(self.classes.names)
+        }
 
     def pictured(self) -> list[tuple[str, Labelled, Mask]]:
         """The worst and best images under the names of their pictures, none twice."""

@@ -13,7 +13,7 @@ from cervseg.files import read_json, write_csv, write_json
 from cervseg.reporting.scores import Evaluation
 from cervseg.reports import JSON, Table
 from cervseg.runs import Run
-from cervseg.scoring.summary import SCORES, summarize
+from cervseg.scoring.summary import SCORES, Summary, scale_name, summarize
 
 IN_TABLE = ("dice", "iou", "precision", "recall", "cell_recall", "panoptic_quality", "surface_dice")
 """Scores in the table of folds; `folds.json` has all."""
@@ -31,6 +31,7 @@ class FoldScores:
         classes: Foreground classes.
         rows: Scores, per image and per class; nan where there is none.
         baselines: Of all-background masks, per class: means over the images.
+        apart: The same for the images of each file scale.
         confusion: Pixels: rows truth, columns prediction.
         surface_tolerance: Of `surface_dice`, full-size pixels.
     """
@@ -42,12 +43,19 @@ class FoldScores:
     classes: tuple[str, ...]
     rows: list[list[dict[str, float]]]
     baselines: list[dict[str, float]]
+    apart: dict[str, list[dict[str, float]]]
     confusion: list[list[int]]
     surface_tolerance: float
 
-    def means(self, index: int) -> dict[str, float]:
-        """The mean of each score over the images of the fold; nan where none has it."""
-        return {name: _mean([row[index][name] for row in self.rows]) for name in SCORES}
+    def rows_of(self, index: int, scale: str | None) -> list[dict[str, float]]:
+        """The scores of a class in the images of a file scale; None: in all."""
+        rows = [row[index] for row in self.rows]
+        return [row for row in rows if scale in (None, scale_name(row))]
+
+    def means(self, index: int, scale: str | None = None) -> dict[str, float]:
+        """The mean of each score over images of the fold; nan where none has it."""
+        rows = self.rows_of(index, scale)
+        return {name: _mean([row[name] for row in rows]) for name in SCORES}
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -66,7 +74,7 @@ def read_fold(fold: int, folder: Path) -> FoldScores:
     try:
         classes = cast(list[dict[str, JSON]], document["classes"])
         images = [cast(list[dict[str, JSON]], c["images"]) for c in classes]
-        summaries = [cast(dict[str, dict[str, JSON]], c["scores"]) for c in classes]
+        rows = [[_scores(row) for row in rows] for rows in zip(*images, strict=True)]
         confusion = cast(dict[str, list[list[int]]], document["confusion"])["pixels"]
         return FoldScores(
             fold,
@@ -74,13 +82,24 @@ def read_fold(fold: int, folder: Path) -> FoldScores:
             tuple(cast(list[str], document["failed"])),
             tuple(str(row["image"]) for row in images[0]),
             tuple(str(c["class"]) for c in classes),
-            [[_scores(row) for row in rows] for rows in zip(*images, strict=True)],
-            [{name: _number(s[name]["baseline"]) for name in SCORES} for s in summaries],
+            rows,
+            [_baselines(c, None) for c in classes],
+            {
+                scale_name(row[0]): [_baselines(c, scale_name(row[0])) for c in classes]
+                for row in rows
+            },
             confusion,
             _number(document["surface_tolerance"]),
         )
     except (KeyError, TypeError, ValueError, IndexError) as exc:
         raise DataError(f"{path}: not a table of scores: {exc!r}") from exc
+
+
+def _baselines(record: Mapping[str, JSON], scale: str | None) -> dict[str, float]:
+    """Of a class; where all images have one scale it is not written apart."""
+    apart = cast(Mapping[str, JSON], record.get("apart", {}))
+    summary = cast(Mapping[str, Mapping[str, JSON]], apart.get(scale or "", record["scores"]))
+    return {name: _number(summary[name]["baseline"]) for name in SCORES}
 
 
 def _scores(row: Mapping[str, JSON]) -> dict[str, float]:
@@ -102,13 +121,16 @@ def pool(folds: Sequence[FoldScores], *, seed: int, resamples: int) -> Evaluatio
     """
     rows = [row for fold in folds for row in fold.rows]
     names = tuple(name for fold in folds for name in fold.names)
-    summaries = {}
-    for index, name in enumerate(folds[0].classes):
-        summary = summarize([row[index] for row in rows], [], seed=seed, resamples=resamples)
-        summaries[name] = {
-            score: replace(values, baseline=_pooled_baseline(folds, index, score))
-            for score, values in summary.items()
+    scales = dict.fromkeys(scale for fold in folds for scale in fold.apart)
+
+    def summed_up(index: int, scale: str | None) -> dict[str, Summary]:
+        chosen = [row for fold in folds for row in fold.rows_of(index, scale)]
+        return {
+            score: replace(values, baseline=_pooled_baseline(folds, index, score, scale=scale))
+            for score, values in summarize(chosen, [], seed=seed, resamples=resamples).items()
         }
+
+    classes = list(enumerate(folds[0].classes))
     return Evaluation(
         heading=f"{len(folds)} folds: {len(rows)} images, each scored by a model that has not "
         "seen it",
@@ -116,20 +138,27 @@ def pool(folds: Sequence[FoldScores], *, seed: int, resamples: int) -> Evaluatio
         seed=seed,
         names=names,
         rows=rows,
-        summaries=summaries,
+        summaries={name: summed_up(index, None) for index, name in classes},
         losses={},
         confusion=np.sum([fold.confusion for fold in folds], axis=0).tolist(),
         surface_tolerance=folds[0].surface_tolerance,
+        apart={
+            name: {scale: summed_up(index, scale) for scale in scales} for index, name in classes
+        }
+        if len(scales) > 1
+        else {},
     )
 
 
-def _pooled_baseline(folds: Sequence[FoldScores], index: int, score: str) -> float:
+def _pooled_baseline(
+    folds: Sequence[FoldScores], index: int, score: str, *, scale: str | None
+) -> float:
     """The mean over all images: an all-background mask has a score in each or in none."""
-    known = [
-        (fold.baselines[index][score], len(fold.rows))
-        for fold in folds
-        if not math.isnan(fold.baselines[index][score])
-    ]
+    known = []
+    for fold in folds:
+        baselines = fold.baselines if scale is None else fold.apart.get(scale)
+        if baselines is not None and not math.isnan(baselines[index][score]):
+            known.append((baselines[index][score], len(fold.rows_of(index, scale))))
     if not known:
         return math.nan
     values, weights = zip(*known, strict=True)
@@ -197,14 +226,17 @@ def fold_records(folds: Sequence[FoldScores]) -> list[dict[str, JSON]]:
 
 
 def fold_tables(folds: Sequence[FoldScores]) -> list[Table]:
-    """A table for each class: the means of each fold."""
+    """A table for each class, and file scale where there are several: the means of each fold."""
     columns = ("fold", "images", *(name.replace("_", " ") for name in IN_TABLE))
+    scales = list(dict.fromkeys(scale for fold in folds for scale in fold.apart))
     tables = []
     for index, name in enumerate(folds[0].classes):
-        rows = []
-        for fold in folds:
-            means = fold.means(index)
-            shown = ("-" if math.isnan(means[s]) else f"{means[s]:.3f}" for s in IN_TABLE)
-            rows.append((str(fold.fold), str(len(fold.names)), *shown))
-        tables.append(Table(f"means of each fold: {name}", columns, tuple(rows)))
+        for scale in scales if len(scales) > 1 else [None]:
+            rows = []
+            for fold in folds:
+                means = fold.means(index, scale)
+                shown = ("-" if math.isnan(means[s]) else f"{means[s]:.3f}" for s in IN_TABLE)
+                rows.append((str(fold.fold), str(len(fold.rows_of(index, scale))), *shown))
+            heading = f"means of each fold: {name}" + (f", {scale}" if scale else "")
+            tables.append(Table(heading, columns, tuple(rows)))
     return tables

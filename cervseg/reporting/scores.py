@@ -29,6 +29,8 @@ class Evaluation:
         losses: Loss and training metrics, by name; empty where there is no single model.
         confusion: Pixels over all images, background first: rows truth, columns prediction.
         surface_tolerance: Of `surface_dice`, full-size pixels.
+        apart: By class name and file scale, the summaries of those images; nothing where all
+            files have one scale.
         notes: What else a reader of the scores must know: settings, a leak that was allowed.
     """
 
@@ -41,6 +43,7 @@ class Evaluation:
     losses: Mapping[str, float]
     confusion: Sequence[Sequence[int]]
     surface_tolerance: float
+    apart: Mapping[str, Mapping[str, Mapping[str, Summary]]] = field(default_factory=dict)
     notes: Mapping[str, JSON] = field(default_factory=dict)
 
     def confusion_rows(self) -> tuple[tuple[str | int, ...], ...]:
@@ -59,7 +62,8 @@ class Evaluation:
             {
                 "class": name,
                 "split": self.split,
-                "scores": {score: _plain(asdict(s)) for score, s in summary.items()},
+                "scores": _plain_all(summary),
+                **({"apart": self._plain_apart(name)} if self.apart.get(name) else {}),
                 "images": [
                     {"image": image, **_plain(row[i])}
                     for image, row in zip(self.names, self.rows, strict=True)
@@ -67,6 +71,13 @@ class Evaluation:
             }
             for i, (name, summary) in enumerate(self.summaries.items())
         )
+
+    def _plain_apart(self, name: str) -> dict[str, JSON]:
+        return {scale: _plain_all(summary) for scale, summary in self.apart[name].items()}
+
+
+def _plain_all(summary: Mapping[str, Summary]) -> dict[str, JSON]:
+    return {score: _plain(asdict(values)) for score, values in summary.items()}
 
 
 def _plain(values: Mapping[str, float]) -> dict[str, JSON]:
@@ -110,20 +121,15 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> tuple[Path, ...]:
 def score_tables(evaluation: Evaluation) -> tuple[Table, ...]:
     """A table for each class: mean, interval and the all-background baseline; then confusion.
 
-    Scores in micrometres have a line only where some image has them.
+    Where the files have several scales, each has a table of its own. Scores in micrometres have a
+    line only where some image has them.
     """
-    tables = [
-        Table(
-            f"{evaluation.heading}: {name}",
-            ("score", "mean", "95 % interval", "all background", "images"),
-            tuple(
-                _line(score, summary[score])
-                for score in SCORES
-                if summary[score].images or not score.endswith("_um")
-            ),
-        )
-        for name, summary in evaluation.summaries.items()
-    ]
+    tables = []
+    for name, summary in evaluation.summaries.items():
+        heading, apart = f"{evaluation.heading}: {name}", evaluation.apart.get(name)
+        tables += [
+            _table(f"{heading}, {scale}", values) for scale, values in (apart or {}).items()
+        ] or [_table(heading, summary)]
     counts = tuple(tuple(map(str, row)) for row in evaluation.confusion_rows())
     tables.append(
         Table("pixels: rows truth, columns prediction", ("truth", *evaluation.labels), counts)
@@ -132,6 +138,18 @@ def score_tables(evaluation: Evaluation) -> tuple[Table, ...]:
         rows = tuple((name, _number(value, 4)) for name, value in evaluation.losses.items())
         tables.append(Table("on tiles, as in training", ("name", "value"), rows))
     return tuple(tables)
+
+
+def _table(heading: str, summary: Mapping[str, Summary]) -> Table:
+    return Table(
+        heading,
+        ("score", "mean", "95 % interval", "all background", "images"),
+        tuple(
+            _line(score, summary[score])
+            for score in SCORES
+            if summary[score].images or not score.endswith("_um")
+        ),
+    )
 
 
 def _line(name: str, summary: Summary) -> tuple[str, ...]:

@@ -47,7 +47,8 @@ def score_image(
         cells: A number for each annotated object, where they are known.
 
     Returns:
-        `SCORES`, `empty_accuracy` and `cells` by name; nan for micrometres without `mpp`.
+        `SCORES`, `empty_accuracy`, `cells` and both parts of `scale` (`vertical`, `horizontal`)
+        by name; nan for micrometres without `mpp`.
     """
     known = true != IGNORE
     here, there = true == index, (predicted == index) & known
@@ -58,6 +59,8 @@ def score_image(
         **asdict(surfaces),
         "hd95_um": surfaces.hd95 * (mpp or math.nan),
         "assd_um": surfaces.assd * (mpp or math.nan),
+        "vertical": scale[0],
+        "horizontal": scale[1],
     }
     return {name: float(value) for name, value in scores.items()}
 
@@ -96,6 +99,40 @@ class Summary:
     high: float
     baseline: float
     images: int
+
+
+def scale_name(row: Mapping[str, float]) -> str:
+    """What the file scale of an image is called in tables.
+
+    Args:
+        row: `score_image` of the image.
+    """
+    scale = row["vertical"], row["horizontal"]
+    return "full size" if scale == (1, 1) else "a pixel of {:g} x {:g}".format(*scale)
+
+
+def summarize_apart(
+    rows: Sequence[Mapping[str, float]],
+    baselines: Sequence[Mapping[str, float]],
+    *,
+    seed: int,
+    resamples: int,
+) -> dict[str, dict[str, Summary]]:
+    """`summarize` for the images of each file scale, by its name; empty where all have one.
+
+    A mean over full-size fields and over copies of an eighth of the size is a score of neither.
+    """
+    names = [scale_name(row) for row in rows]
+    different = dict.fromkeys(names) if len(set(names)) > 1 else {}
+    return {
+        scale: summarize(
+            [row for row, name in zip(rows, names, strict=True) if name == scale],
+            [row for row, name in zip(baselines, names, strict=False) if name == scale],
+            seed=seed,
+            resamples=resamples,
+        )
+        for scale in different
+    }
 
 
 def summarize(

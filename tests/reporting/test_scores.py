@@ -127,11 +127,28 @@ def test_the_table_has_a_row_an_image_and_class(tmp_path):
         "image", "class", "dice", "iou", "precision", "recall", "accuracy", "empty_accuracy",
         "cell_recall", "cell_match", "matched_iou", "cells",
         "panoptic_quality", "segmentation_quality", "recognition_quality",
-        "surface_dice", "hd95", "assd", "hd95_um", "assd_um",
+        "surface_dice", "hd95", "assd", "hd95_um", "assd_um", "vertical", "horizontal",
     ]  # fmt: skip
     assert [row[:2] for row in rows] == [[n, c] for n in NAMES for c in CLASSES.names]
     expected = [[row[i][column] for column in header[2:]] for row in scored.rows for i in (0, 1)]
     np.testing.assert_array_equal([[float(v) for v in row[2:]] for row in rows], expected)
+
+
+def test_file_scales_are_scored_apart_in_tables_and_json():
+    summary = evaluation().summaries["cell"]
+    apart = {"cell": {"full size": summary, "a pixel of 6 x 8": summary}}
+    scored = evaluation(apart=apart)
+
+    titles = [table.title for table in score_tables(scored)]
+    cell, nucleus = scored.results()
+
+    assert titles[:3] == [
+        f"{scored.heading}: cell, full size",
+        f"{scored.heading}: cell, a pixel of 6 x 8",
+        f"{scored.heading}: nucleus",
+    ]
+    assert list(cell["apart"]) == ["full size", "a pixel of 6 x 8"] and "apart" not in nucleus
+    assert cell["apart"]["full size"] == cell["scores"]
 
 
 @pytest.mark.parametrize("losses", [{"loss": 0.123456789012345, "val, x": 2.0}, {}])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cervseg.scoring.intervals import bootstrap_interval
-from cervseg.scoring.summary import SCORES, count_confusion, score_image, summarize
+from cervseg.scoring.summary import SCORES, count_confusion, score_image, summarize, summarize_apart
 
 
 def field(*boxes, shape=(41, 63)):
@@ -23,7 +23,7 @@ def field(*boxes, shape=(41, 63)):
 def test_an_image_has_every_score_by_name():
     scores = score_image(field((1, 3, 5, 20, 20)), field((1, 3, 5, 20, 10)), 1)
 
-    assert set(scores) == {*SCORES, "empty_accuracy", "cells"}
+    assert set(scores) == {*SCORES, "empty_accuracy", "cells", "vertical", "horizontal"}
     assert (scores["recall"], scores["precision"], scores["cells"]) == (0.5, 1.0, 1)
     assert scores["dice"] == pytest.approx(2 / 3)
     assert scores["empty_accuracy"] == pytest.approx(1 - 400 / (41 * 63))
@@ -165,6 +165,20 @@ def test_each_score_has_mean_interval_baseline_and_count():
         assert (summary.low, summary.high) == bootstrap_interval(values, seed=7, resamples=500)
         assert summary.low < summary.mean < summary.high
         assert (summary.baseline, summary.images) == (0.25, 4)
+
+
+def test_images_of_each_file_scale_are_summed_up_apart():
+    full, small = {"vertical": 1.0, "horizontal": 1.0}, {"vertical": 6.0, "horizontal": 8.0}
+    scored = [*rows(0.2, 0.6, **full), *rows(0.1, **small), *rows(1.0, **full)]
+    empty = [*rows(0.0, 0.0, **full), *rows(0.5, **small), *rows(0.3, **full)]
+
+    apart = summarize_apart(scored, empty, seed=0, resamples=10)
+
+    assert list(apart) == ["full size", "a pixel of 6 x 8"]
+    dice = [apart[scale]["dice"] for scale in apart]
+    assert [(d.mean, d.images) for d in dice] == [(pytest.approx(0.6), 3), (0.1, 1)]
+    assert [d.baseline for d in dice] == [pytest.approx(0.1), 0.5]
+    assert summarize_apart(rows(0.2, 0.6, **small), [], seed=0, resamples=10) == {}
 
 
 def test_an_image_without_the_score_is_left_out_of_its_mean_and_of_no_other():
