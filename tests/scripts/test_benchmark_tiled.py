@@ -37,7 +37,7 @@ def test_the_naive_loop_gives_each_pixel_its_own_answer(script):
     pixels = noise(75, 101)
     model = SimpleNamespace(predict=lambda x, verbose: x[..., :1] / 255)
 
-    answer = script("rivals").naive_loop(model, TileGrid(80, 112, 32, 16, 16))(pixels)
+    answer = script("tiled_naive").naive_loop(model, TileGrid(80, 112, 32, 16, 16))(pixels)
 
     np.testing.assert_allclose(answer, 1 / (1 + np.exp(-brightness(pixels))), atol=1e-6)
 
@@ -45,7 +45,7 @@ def test_the_naive_loop_gives_each_pixel_its_own_answer(script):
 def test_resized_tiles_without_margins_are_pasted_unchanged(script):
     pixels = noise(75, 101)
 
-    parts = script("rivals").resized_tiles(Photo(pixels), brightness, size=32, margin=0)
+    parts = script("tiled_seams").resized_tiles(Photo(pixels), brightness, size=32, margin=0)
 
     assert (parts.grid.height, parts.grid.width) == (96, 128)
     np.testing.assert_allclose(parts.read(0, 75)[:, :101] / 65535, brightness(pixels), atol=1e-5)
@@ -62,7 +62,7 @@ def test_a_tile_is_read_with_the_margins_that_lie_wholly_in_the_field(script):
     pixels = np.zeros((75, 101, 3), np.uint8)
     pixels[32:40, :, 0], pixels[24:32, :, 1], pixels[:, 32:40, 2] = 255, 255, 255
     pixels[:, 96:, 2] = 255
-    script("rivals").resized_tiles(Photo(pixels), predict, size=32, margin=8)
+    script("tiled_seams").resized_tiles(Photo(pixels), predict, size=32, margin=8)
 
     assert len(shown) == 12 and {one.shape for one in shown} == {(1, 32, 32, 3)}
     first, middle = shown[0][0], shown[5][0]  # of 40 x 40 pixels, and of 48 x 48
@@ -74,10 +74,10 @@ def test_a_tile_is_read_with_the_margins_that_lie_wholly_in_the_field(script):
 
 
 def test_an_answer_keeps_its_values_on_another_grid(script):
-    rivals, pixels = script("rivals"), noise(75, 101)
-    parts = rivals.resized_tiles(Photo(pixels), brightness, size=32, margin=0)
+    seams, pixels = script("tiled_seams"), noise(75, 101)
+    parts = seams.resized_tiles(Photo(pixels), brightness, size=32, margin=0)
 
-    other = rivals.recut(parts, TileGrid(80, 112, 48, 16, 16))
+    other = seams.recut(parts, TileGrid(80, 112, 48, 16, 16))
 
     np.testing.assert_array_equal(other.read(0, 80), parts.read(0, 80)[:, :112])
 
@@ -88,7 +88,7 @@ def test_the_worst_seam_is_found_where_only_the_cut_answer_jumps(script):
     cut = smooth.copy()
     cut[64:, 60:90] += 0.1
 
-    window = script("rivals").worst_seam(cut, smooth, size=32, side=24)
+    window = script("tiled_seams").worst_seam(cut, smooth, size=32, side=24)
 
     assert window.top <= 64 < window.bottom and 60 < window.left + 12 < 90
 
@@ -98,25 +98,25 @@ def test_the_worst_seam_is_found_where_only_the_cut_answer_jumps(script):
 def test_the_twin_in_pytorch_answers_as_our_network(script, tmp_path):
     pytest.importorskip("monai")
     torch = pytest.importorskip("torch")
-    methods, rivals, field = script("tiled_methods"), script("rivals"), tmp_path / "field.png"
+    monai, network, field = script("tiled_monai"), script("tiled_network"), tmp_path / "field.png"
     Pillow.fromarray(noise(40, 56)).save(field)
-    job = methods.Job(
+    job = script("tiled_job").Job(
         "build", str(tmp_path), network="unet", levels=3, model=str(tmp_path / "model"),
         fields=(str(field),), tile=32,
     )  # fmt: skip
 
-    facts = methods.build(job).facts
+    facts = network.build(job).facts
     tile, expected = job.trial()
-    twin = rivals.torch_twin(tmp_path / "model", job.contract(), torch)
+    twin = monai.torch_twin(tmp_path / "model", job.contract(), torch)
 
     assert 0.1 < expected.std() < 0.3  # random, but not all 0 and 1
     assert facts["tiles"] == 6 and facts["gflop"] > 0
     grid = TileGrid(40, 56, 32, 16, 4)
     for precision, limit in (("float32", 1e-5), ("bfloat16", 0.1)):
-        monai = rivals.Monai(torch, twin, grid=grid, batch=2, precision=precision)
-        np.testing.assert_allclose(monai.forward(tile), expected, atol=limit)
-        monai.tiles = 0
-        assert monai.road(noise(40, 56)).shape == (40, 56, 1) and monai.tiles == 6
+        rival = monai.Monai(torch, twin, grid=grid, batch=2, precision=precision)
+        np.testing.assert_allclose(rival.forward(tile), expected, atol=limit)
+        rival.tiles = 0
+        assert rival.road(noise(40, 56)).shape == (40, 56, 1) and rival.tiles == 6
 
 
 def test_ratios_and_overhead_are_those_of_single_turns(script):

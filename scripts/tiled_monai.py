@@ -1,49 +1,40 @@
-"""What `scripts/benchmark_tiled.py` compares with: a plain loop, MONAI, the reference's tiles."""
+"""MONAI's sliding window over PyTorch, with a twin of our U-Net: the same layers and weights."""
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
+from tiled_job import Job, Ready, contest, grid_of, largest_difference, pad_to
 
 from cervseg.arrays import RGB, Probabilities, Tensor
-from cervseg.contract import Contract, Predictor
+from cervseg.contract import Contract, find_model
 from cervseg.errors import ConfigError
-from cervseg.grid import TileGrid, Window
-from cervseg.images.image import Image, whole
-from cervseg.inference.bands import Band
-from cervseg.inference.parts import STEPS, BandList
-
-Road = Callable[[RGB], Probabilities]
-"""From pixels (height, width, 3) to probabilities (height, width, channels)."""
+from cervseg.grid import TileGrid
+from cervseg.inference.prediction import plan_tiles
+from cervseg.reports import JSON
 
 
-def pad_to(pixels: RGB, grid: TileGrid) -> RGB:
-    """Mirror a field up to the size of a grid."""
-    rest = ((0, grid.height - pixels.shape[0]), (0, grid.width - pixels.shape[1]), (0, 0))
-    return np.pad(pixels, rest, mode="reflect")
-
-
-def naive_loop(model: Tensor, grid: TileGrid) -> Road:
-    """The loop one writes first: `predict` for each tile, its answer pasted over what is there."""
-
-    def road(pixels: RGB) -> Probabilities:
-        padded = pad_to(pixels, grid)
-        answer = np.zeros((grid.height, grid.width, 1), np.float32)
-        for tile in grid:
-            rows, columns = slice(tile.top, tile.bottom), slice(tile.left, tile.right)
-            logits = model.predict(padded[None, rows, columns].astype(np.float32), verbose=0)
-            answer[rows, columns] = 1 / (1 + np.exp(-logits[0]))
-        return answer[: pixels.shape[0], : pixels.shape[1]]
-
-    return road
+def monai(job: Job) -> Ready:
+    """MONAI's sliding window over PyTorch."""
+    contract = job.contract()
+    torch = import_torch(threads=job.threads)
+    twin = torch_twin(find_model(Path(job.model)), contract, torch)
+    pixels, plan = job.pixels(), plan_tiles(contract, job.section())
+    rival = Monai(torch, twin, grid=grid_of(plan, pixels[0]), batch=job.batch,
+                  precision=job.precision)  # fmt: skip
+    tile, expected = job.trial()
+    facts: dict[str, JSON] = {
+        "difference": largest_difference(rival.forward(tile), expected), "layout": rival.layout,
+    }  # fmt: skip
+    rival.tiles = 0
+    rival.road(pixels[0])
+    facts["tiles_of_a_field"] = rival.tiles
+    return contest(job, rival.road, rival.forward, batch=job.batch, facts=facts)
 
 
 def import_torch(*, threads: int) -> Tensor:
@@ -201,96 +192,3 @@ class Monai:
         begun = time.perf_counter()
         self.forward(tiles)
         return time.perf_counter() - begun
-
-
-def resized_tiles(image: Image, predict: Predictor, *, size: int, margin: int) -> BandList:
-    """The reference's tiles: seen smaller by their margins, cut hard, black where there is nothing.
-
-    Each tile of `size` is read with `margin` pixels more on every side where all of them lie in
-    the image, and squeezed to `size`; the answer is stretched again and the margins are cut off.
-
-    Args:
-        image: At the model's scale.
-        predict: The model.
-        size: Side of a tile, pixels.
-        margin: Pixels around it.
-
-    Returns:
-        On the grid of tiles without overlap, which may be larger than the image.
-    """
-    rows, columns = (-(-n // size) for n in (image.height, image.width))
-    canvas = np.zeros((rows * size, columns * size, 3), np.uint8)
-    canvas[: image.height, : image.width] = image.read(whole(image))
-    strips = []
-    for top in range(0, rows * size, size):
-        tiles = [Window(top, left, size, size) for left in range(0, columns * size, size)]
-        answers = [
-            _resized(canvas, predict, tile, around=_around(image, tile, margin)) for tile in tiles
-        ]
-        strips.append(np.concatenate(answers, axis=1))
-    parts = BandList(TileGrid(rows * size, columns * size, size), strips[0].shape[-1])
-    for row, strip in enumerate(strips):
-        parts.add(row, Band(row * size, strip))
-    return parts
-
-
-def _around(image: Image, tile: Window, margin: int) -> Window:
-    """The window that is read for a tile."""
-    above, before = min(margin, tile.top), min(margin, tile.left)
-    below = margin if tile.bottom + margin <= image.height else 0
-    behind = margin if tile.right + margin <= image.width else 0
-    return Window(
-        tile.top - above,
-        tile.left - before,
-        above + tile.height + below,
-        before + tile.width + behind,
-    )
-
-
-def _resized(
-    canvas: RGB, predict: Predictor, tile: Window, *, around: Window
-) -> NDArray[np.float32]:
-    seen = canvas[around.top : around.bottom, around.left : around.right]
-    squeezed = np.asarray(cv2.resize(seen, (tile.width, tile.height)), np.uint8)
-    answer = predict(squeezed[None])[0]
-    large = np.asarray(cv2.resize(answer, (around.width, around.height)), np.float32)
-    large = large.reshape(around.height, around.width, answer.shape[-1])
-    top, left = tile.top - around.top, tile.left - around.left
-    return large[top : top + tile.height, left : left + tile.width]
-
-
-def recut(parts: BandList, grid: TileGrid) -> BandList:
-    """The same answer as if it came from another grid; 0 where that is larger."""
-    answer = np.zeros((grid.height, grid.width, parts.channels), np.float32)
-    height, width = min(grid.height, parts.grid.height), min(grid.width, parts.grid.width)
-    answer[:height, :width] = parts.read(0, height)[:, :width] / np.float32(STEPS)
-    other = BandList(grid, parts.channels)
-    starts = grid.starts(grid.height)
-    for number, (top, bottom) in enumerate(pairwise([*starts, grid.height])):
-        other.add(number, Band(top, answer[top:bottom]))
-    return other
-
-
-def worst_seam(
-    cut: NDArray[np.float32], smooth: NDArray[np.float32], *, size: int, side: int = 80
-) -> Window:
-    """Where the jump across borders of tiles is largest, beyond that of the other answer.
-
-    Args:
-        cut: Probabilities with borders at multiples of `size`, shape (height, width).
-        smooth: Others of the same field.
-        size: Side of a tile, pixels.
-        side: Of the window, pixels.
-    """
-    height, width = cut.shape
-    jumps = np.zeros((height, width), np.float32)
-    for axis, length in ((0, height), (1, width)):
-        for line in range(size, length, size):
-            here, before = (np.take(cut - smooth, n, axis=axis) for n in (line, line - 1))
-            np.moveaxis(jumps, axis, 0)[line] += np.abs(here - before)
-    heat = np.asarray(cv2.boxFilter(jumps, -1, (side // 2, side // 2)))
-    y, x = np.unravel_index(int(heat.argmax()), heat.shape)
-    side = min(side, height, width)
-    top = int(np.clip(y - side // 2, 0, height - side))
-    left = int(np.clip(x - side // 2, 0, width - side))
-    return Window(top, left, side, side)
