@@ -1,6 +1,5 @@
 """The command line of `cervseg`, and the one boundary where every error becomes words."""
 
-import errno
 import re
 import shlex
 import signal
@@ -8,6 +7,7 @@ import sys
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from inspect import signature
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -26,7 +26,15 @@ from cervseg.console import (
     write_document,
     write_out,
 )
-from cervseg.errors import BudgetError, CervsegError, ConfigError, Interrupted, Terminated
+from cervseg.errors import (
+    BudgetError,
+    CervsegError,
+    ConfigError,
+    FullDiskError,
+    Interrupted,
+    Terminated,
+    tells_full_disk,
+)
 from cervseg.progress import RichProgress
 
 BUG = 1
@@ -126,8 +134,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _perform(job, told)
     except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - every error ends here
         error, exit_code = _explain(exc, words)
-        if isinstance(error, Interrupted) and command and not command.startswith("config"):
-            error.hint = f"go on with: {_resuming(words)}"
+        if isinstance(error, Interrupted | FullDiskError) and _can_resume(command):
+            room = "" if isinstance(error, Interrupted) else "make room, then "
+            error.hint = f"{room}go on with: {_resuming(words)}"
         if exit_code == BUG or (talk.debug and not isinstance(exc, typer.TyperException)):
             show_traceback(exc)
         report_error(error)
@@ -204,13 +213,20 @@ def _explain(exc: BaseException, words: Sequence[str]) -> tuple[CervsegError, in
         case MemoryError():
             hint = "a smaller batch_size or tile_size needs less"
             error = BudgetError("out of memory", hint=hint)
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            error = BudgetError(f"{exc.filename or 'output'}: the disk is full", hint="make room")
+        case _ if tells_full_disk(exc):
+            name = getattr(exc, "filename", None) or "output"
+            error = FullDiskError(f"{name}: the disk is full", hint="make room")
         case _:
             described = ": ".join([type(exc).__name__, *str(exc).strip().splitlines()[:1]])
             hint = "please report it, with the lines above"
             return CervsegError(f"this is a bug of cervseg: {described}", hint=hint), BUG
     return error, error.exit_code
+
+
+def _can_resume(command: str | None) -> bool:
+    """Whether a command knows `--resume`."""
+    found = next((info.callback for info in app.registered_commands if info.name == command), None)
+    return found is not None and "resume" in signature(found).parameters
 
 
 def _resuming(words: Sequence[str]) -> str:

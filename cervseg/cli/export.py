@@ -18,7 +18,11 @@ EXAMPLES = (
 def export(
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="A run folder or a model folder.", show_default=False),
+        typer.Argument(
+            metavar="MODEL",
+            help="A run folder, a model folder or `builtin:NAME`.",
+            show_default=False,
+        ),
     ],
     *,
     form: Annotated[

@@ -33,6 +33,7 @@ INFER_EXAMPLES = (
     "cervseg infer --model runs/metaplastic field.jpg --output masks",
 )
 TILED_INFER_EXAMPLES = (
+    "cervseg tiled-infer field.jpg",
     "cervseg tiled-infer configs/metaplastic.yaml",
     "cervseg tiled-infer configs/metaplastic.yaml fields --output masks",
     "cervseg tiled-infer --model runs/metaplastic fields/*.jpg",
@@ -157,8 +158,7 @@ class _Asked:
 def _read_arguments(command: str, config: Path | None, images: list[str] | None) -> _Asked:
     if config is None:
         raise ConfigError(
-            f"{command} needs CONFIG, or --model and IMAGES",
-            hint=f"cervseg {command} --model RUN IMAGES",
+            f"{command} needs CONFIG or IMAGES", hint=f"cervseg {command} --model MODEL IMAGES"
         )
     if config.suffix.lower() in (".yaml", ".yml"):
         return _Asked(config, tuple(images or ()))

@@ -16,13 +16,14 @@ EXAMPLES = (
     "cervseg inspect configs/metaplastic.yaml",
     "cervseg inspect configs/metaplastic.yaml --output network",
     "cervseg inspect runs/metaplastic --json",
+    "cervseg inspect builtin:metaplastic",
 )
 
 Subject = Annotated[
     Path | None,
     typer.Argument(
         metavar="[CONFIG|MODEL]",
-        help="A config (.yaml), or a run or model folder. Default: list all names.",
+        help="A config (.yaml), a run or model folder, or `builtin:NAME`. Default: list all names.",
         show_default=False,
     ),
 ]
@@ -40,12 +41,13 @@ def inspect(
 ) -> Job:
     """Show layers, parameters, multiply-adds, receptive field and memory of a network.
 
-    With `--output` also `summary.txt` and the picture `model.png`. Without an argument, list
-    networks, losses, metrics and built-in models.
+    Of a model also its contract, and the scores of its card. With `--output` also `summary.txt`
+    and the picture `model.png`. Without an argument, list networks, losses, metrics and built-in
+    models.
     """
     is_config = subject is not None and subject.suffix in (".yaml", ".yml")
     if subject is None and (output is not None or overrides):
-        raise ConfigError("nothing to inspect", hint="name a config, or a run or model folder")
+        raise ConfigError("nothing to inspect", hint="name a config or a model")
 
     def work(progress: Progress) -> Report | str:
         from cervseg.commands.inspect import inspect_network, list_names

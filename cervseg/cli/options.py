@@ -28,7 +28,7 @@ Models = Annotated[
     typer.Option(
         "--model",
         metavar="MODEL",
-        help="A run folder or a model folder; several are averaged.",
+        help="A run folder, a model folder or `builtin:NAME`; several are averaged.",
     ),
 ]
 Output = Annotated[

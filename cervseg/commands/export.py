@@ -60,7 +60,7 @@ def export(
     """Write a model in another form, read it again and compare the answers on tiles.
 
     Args:
-        model: A run or model folder.
+        model: A run or model folder, or `builtin:NAME`.
         to: `onnx` and `openvino` are models for every command; `keras` and `saved_model` are for
             other programs.
         output: Folder to write; default: `exported/NAME_FORMAT`.
@@ -76,7 +76,7 @@ def export(
         CheckError: What was written answers otherwise; nothing is left of it.
     """
     order = _order(Path(model), to, precision, tile_size=tile_size)
-    output = Path(output) if output else Path("exported") / f"{_name(Path(model))}_{to}"
+    output = Path(output) if output else Path("exported") / f"{_name(order.folder)}_{to}"
     refuse_occupied(output, overwrite=overwrite)
     tiles = _trial_tiles(order.contract, Path(images) if images else None)
     with _whole_or_not(output, overwrite=overwrite) as partial:

@@ -1,10 +1,12 @@
 """`cervseg inspect`: what a network looks like and costs, or which names there are."""
 
 import math
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from cervseg import runtime
 from cervseg.arrays import Tensor
@@ -15,7 +17,7 @@ from cervseg.config.loader import as_config
 from cervseg.config.losses import LossName
 from cervseg.config.model import ModelConfig
 from cervseg.config.training import MetricName
-from cervseg.contract import Contract, find_model
+from cervseg.contract import BUILTIN, CARD, Contract, builtin_models, find_model
 from cervseg.files import claim, write_text
 from cervseg.inference.prediction import batch_size_for
 from cervseg.reports import JSON, Report, Table
@@ -26,24 +28,73 @@ if TYPE_CHECKING:
 SUMMARY, PICTURE = "summary.txt", "model.png"
 
 
+class Card(NamedTuple):
+    """What people should know of a model, in Markdown.
+
+    Args:
+        text: All of it; empty where a model has none.
+        description: The paragraph below its title, as one line.
+        scores: The lines of its section Scores.
+    """
+
+    text: str = ""
+    description: str = ""
+    scores: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, folder: Path) -> "Card":
+        """Read the card of a model folder."""
+        path = folder / CARD
+        return cls.parse(path.read_text(encoding="utf-8")) if path.is_file() else cls()
+
+    @classmethod
+    def parse(cls, text: str) -> "Card":
+        """Find description and scores in a text."""
+        first = re.search(r"^#[^\n]*\n\s*([^#\s].*?)(?=\n\s*\n|\n#|\Z)", text, re.DOTALL)
+        scores = re.search(r"^## Scores\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+        return cls(
+            text,
+            " ".join(first[1].split()) if first else "",
+            tuple(scores[1].strip().splitlines()) if scores else (),
+        )
+
+
 def list_names() -> Report:
     """What `model.architecture`, `train.loss` and `train.metrics` may be, and built-in models."""
     sections = section_models(ModelConfig)
     networks = {kinds_of(section)[0]: str(section.__doc__) for section in sections}
     losses, metrics = get_args(LossName), get_args(MetricName)
+    models = [_builtin(name, folder) for name, folder in builtin_models().items()]
     result: dict[str, JSON] = {
         "networks": networks,
         "losses": list(losses),
         "metrics": list(metrics),
-        "models": [],
+        "models": [model for model, _ in models],
     }
     tables = (
         Table("networks", ("name", "what"), tuple(networks.items())),
         Table("losses", ("name",), tuple((name,) for name in losses)),
         Table("metrics", ("name",), tuple((name,) for name in metrics)),
-        Table("built-in models", ("name",), ()),
-    )
+        Table("built-in models", ("name", "classes", "scale", "size", "what"),
+              tuple(row for _, row in models)),
+    )  # fmt: skip
     return Report("inspect", results=(result,), tables=tables)
+
+
+def _builtin(name: str, folder: Path) -> tuple[dict[str, JSON], tuple[str, ...]]:
+    """A built-in model as a record and as a row."""
+    contract, description = Contract.load(folder), Card.read(folder).description
+    classes, size = contract.classes.names, sum(path.stat().st_size for path in folder.iterdir())
+    record: dict[str, JSON] = {
+        "name": f"{BUILTIN}{name}",
+        "classes": list(classes),
+        "scale": contract.scale,
+        "bytes": size,
+        "description": description,
+    }
+    row = (f"{BUILTIN}{name}", ", ".join(classes), f"scale {contract.scale:g}",
+           f"{size / 1e6:.1f} MB", description)  # fmt: skip
+    return record, row
 
 
 def inspect_network(
@@ -57,7 +108,8 @@ def inspect_network(
 
     Args:
         config: Of an experiment; its batch sizes count for a model, too.
-        model: A run or model folder instead of the config's network.
+        model: A run or model folder, or `builtin:NAME`, instead of the config's network; its
+            contract and card are told, too.
         output: Folder for `summary.txt` and `model.png`, the picture that Keras draws.
         overwrite: Move an occupied output aside.
 
@@ -75,6 +127,8 @@ def inspect_network(
     network = build_network(contract, where=str(folder or "the config"))
     contract = with_geometry(contract, network)
     report = _describe(config, contract, network)
+    if folder is not None:
+        report = _with_contract(report, contract, Card.read(folder))
     if output is None:
         return report
     with claim(Path(output), overwrite=overwrite):
@@ -109,6 +163,36 @@ def _describe(config: Config, contract: Contract, network: Tensor) -> Report:
     }
     totals = Table("network", ("what", "value"), _totals(result, batches))
     return Report("inspect", results=(result,), tables=(_layer_table(costs), totals))
+
+
+def _with_contract(report: Report, contract: Contract, card: Card) -> Report:
+    """Add what a model's contract says beside its network, and the scores of its card."""
+    seen = Counter(image.split for image in contract.trained_on)
+    added: dict[str, JSON] = {
+        "classes": list(contract.classes.names),
+        "scale": contract.scale,
+        "mpp": contract.mpp,
+        "threshold": list(contract.threshold),
+        "temperature": contract.temperature,
+        "margin": contract.margin,
+        "seen": dict(seen),
+        "created": contract.created,
+        "card": card.text,
+    }
+    rows = (
+        ("classes", ", ".join(contract.classes.names)),
+        ("scale", f"{contract.scale:g} model pixels to a pixel of a full-size photograph"),
+        ("micrometres a model pixel", f"{contract.mpp:g}" if contract.mpp else "not known"),
+        ("threshold", ", ".join(f"{value:g}" for value in contract.threshold)),
+        ("temperature", f"{contract.temperature:g}"),
+        ("images seen", ", ".join(f"{n} {split}" for split, n in seen.items()) or "not known"),
+        ("created", contract.created or "not known"),
+    )
+    contents = Table("contract", ("what", "value"), rows)
+    scores = Table("scores", ("card",), tuple((line,) for line in card.scores))
+    (result,) = report.results
+    told = (contents, scores) if card.scores else (contents,)
+    return replace(report, results=({**result, **added},), tables=(*report.tables, *told))
 
 
 def _totals(found: Mapping[str, JSON], batches: tuple[int, int]) -> tuple[tuple[str, str], ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from cervseg.config import Config
 from cervseg.config.base import Section
 from cervseg.config.inference import InferConfig
-from cervseg.contract import find_model
+from cervseg.contract import CARD, find_model
 from cervseg.errors import ConfigError, OutputError
 from cervseg.files import is_occupied, read_json
 from cervseg.reports import JSON
@@ -45,7 +45,7 @@ def score_settings(config: Config, mode: str) -> dict[str, JSON]:
 def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.is_file():
+        if path.is_file() and path.name != CARD:  # what is said of it computes nothing
             digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -9,7 +9,9 @@ from cervseg.config.inference import Models
 class EvaluateConfig(Section):
     """Stitched full-size scores; tiles and threshold are those of `tiled_infer`."""
 
-    model: Models = Field((), description="run or model folder; default: `train.output`")
+    model: Models = Field(
+        (), description="run or model folder, or `builtin:NAME`; default: `train.output`"
+    )
     output: ConfigPath | None = Field(
         None, description="default: `evaluation/SPLIT` in the run folder"
     )

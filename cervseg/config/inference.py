@@ -18,7 +18,7 @@ Models = Annotated[
     tuple[ConfigPath, ...],
     BeforeValidator(_as_list, json_schema_input_type=Path | tuple[Path, ...]),
 ]
-"""A run or model folder, or several: their mean."""
+"""A run or model folder or `builtin:NAME`, or several: their mean."""
 
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -43,7 +43,9 @@ class InferConfig(Section):
     """The image as a whole, fitted to the network."""
 
     model: Models = Field(
-        (), description="run or model folder, several for their mean; default: `train.output`"
+        (),
+        description="run or model folder, or `builtin:NAME`; several for their mean; default: "
+        "`train.output`",
     )
     images: ConfigPath | None = Field(None, description="file or folder; default: the arguments")
     output: ConfigPath = Field(Path("cervseg-output"), description="the folder to write")
@@ -77,6 +79,11 @@ class InferConfig(Section):
     )
     disagreement: bool = Field(
         False, description="also write how far models, or flips, differ: standard deviation"
+    )
+    large_from: int = Field(
+        50_000_000,
+        ge=0,
+        description="pixels from which on an image is worked on disk and outputs are OME-TIFF",
     )
 
     @field_validator("colorize")
@@ -139,11 +146,6 @@ class TiledInferConfig(InferConfig):
     )
     max_ram: Size | None = Field(
         None, description="memory the process may take: 2GB; default: what the machine has"
-    )
-    large_from: int = Field(
-        50_000_000,
-        ge=0,
-        description="pixels from which on bands are kept as files and outputs are OME-TIFF",
     )
 
     @field_validator("overlap")

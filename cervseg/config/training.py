@@ -90,7 +90,8 @@ class TrainConfig(Section):
         "validation and the model take; default: off",
     )
     start_from: ConfigPath | None = Field(
-        None, description="run or model folder whose weights are taken where they fit"
+        None,
+        description="run or model folder, or `builtin:NAME`; its weights are taken where they fit",
     )
     freeze: tuple[str, ...] = Field(
         (), description="patterns like `encoder_*`: layers of these names are not trained"

@@ -44,13 +44,13 @@ from cervseg.cli.app import main
         ),
         (
             ["infer"],
-            "infer needs CONFIG, or --model and IMAGES",
-            "cervseg infer --model RUN IMAGES",
+            "infer needs CONFIG or IMAGES",
+            "cervseg infer --model MODEL IMAGES",
         ),
         (
             ["tiled-infer", "--model", "m"],
-            "tiled-infer needs CONFIG, or --model and IMAGES",
-            "cervseg tiled-infer --model RUN IMAGES",
+            "tiled-infer needs CONFIG or IMAGES",
+            "cervseg tiled-infer --model MODEL IMAGES",
         ),
         (["config", "show"], "missing argument 'CONFIG'", "see cervseg config show --help"),
         (["config", "init"], "missing argument 'IMAGES'", "see cervseg config init --help"),
