@@ -20,7 +20,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from cervseg import __version__
-from cervseg.errors import CervsegError
+from cervseg.errors import CervsegError, tells_full_disk
 from cervseg.reports import JSON, Report, Table
 
 _VISIBLE = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)}
@@ -28,9 +28,19 @@ _VISIBLE = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)}
 
 
 class _StderrConsole(Console):
-    """Goes on unheard when the reader of stderr went away (`cervseg … |& head`)."""
+    """Goes on unheard when nobody reads stderr any more, or the disk behind it is full."""
+
+    def __exit__(self, *error: object) -> None:
+        """Write what was printed."""
+        try:
+            super().__exit__(*error)
+        except OSError as exc:
+            if not tells_full_disk(exc):
+                raise
+            self.on_broken_pipe()
 
     def on_broken_pipe(self) -> None:
+        """Be quiet from now on (`cervseg … |& head`)."""
         self.quiet = True
         _send_to_nowhere(sys.stderr)
 

@@ -38,6 +38,13 @@ class _Pace:
             self.before, self.started = steps, now
         self.done += steps
 
+    def grow(self, steps: int, done: int) -> None:
+        if self.done == self.before:  # nothing of its own yet: the speed begins here
+            self.started = self.clock()
+        self.total += steps
+        self.before += done
+        self.done += done
+
     def __str__(self) -> str:
         now = self.clock()
         if self.done >= self.total:
@@ -75,6 +82,10 @@ class _DrawnBar:
             self.display.update(self.task, note=note)
         self.display.advance(self.task, steps)
 
+    def grow(self, steps: int, *, done: int = 0) -> None:
+        self.pace.grow(steps, done)
+        self.display.update(self.task, total=self.pace.total, completed=self.pace.done)
+
 
 @dataclass
 class _WrittenBar:
@@ -87,6 +98,9 @@ class _WrittenBar:
         self.pace.advance(steps)
         self.note = self.note if note is None else note
         self.write(self, False)
+
+    def grow(self, steps: int, *, done: int = 0) -> None:
+        self.pace.grow(steps, done)
 
     def __str__(self) -> str:
         count = f"{self.description}: {self.pace.done}/{self.pace.total}"

@@ -88,6 +88,10 @@ class Bar(Protocol):
         """Move on by `steps`; `note` replaces the text beside the bar."""
         ...
 
+    def grow(self, steps: int, *, done: int = 0) -> None:
+        """Find that there are `steps` more to do, and `done` of all done before this run."""
+        ...
+
 
 class Progress(Protocol):
     """Opens progress bars; `console.py` draws them, `SILENT` doesn't."""
@@ -99,6 +103,9 @@ class Progress(Protocol):
 
 class _SilentBar:
     def advance(self, steps: int = 1, *, note: str | None = None) -> None:
+        pass
+
+    def grow(self, steps: int, *, done: int = 0) -> None:
         pass
 
 

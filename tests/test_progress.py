@@ -104,6 +104,29 @@ def test_what_a_resumed_run_had_behind_it_does_not_count_for_the_speed(paper, cl
     assert "epochs: 41/100, 10.0 s each, 9 min 50 s left" in lines(paper)
 
 
+def test_a_bar_grows_and_what_was_done_before_does_not_count_for_the_speed(paper, clock):
+    with RichProgress(paper, clock=clock).bar("bands", 2) as bar:
+        clock.now += 100  # the cluster starts
+        bar.grow(39, done=20)
+        clock.now += 10
+        bar.advance()
+        clock.now += 10
+        bar.grow(9, done=5)
+        bar.advance()
+
+    assert "bands: 21/41, 10.0 s each, 3 min 20 s left" in lines(paper)
+    assert "bands: 27/50, 10.0 s each, 3 min 50 s left" in lines(paper)
+
+
+def test_a_bar_on_a_terminal_grows(terminal, clock):
+    with RichProgress(terminal, clock=clock).bar("bands", 2) as bar:
+        bar.grow(5, done=3)
+        bar.advance()
+
+    *_, final = terminal.file.getvalue().split("\x1b[2K")
+    assert "4/7" in final
+
+
 def test_a_bar_that_an_error_ends_does_not_claim_an_end(paper, clock):
     progress = RichProgress(paper, clock=clock)
 

@@ -45,8 +45,14 @@ class Outcome:
         self.failures.append(Failure.of(str(item.path), error))
 
     def add(self, item: Input, report: ImageReport, seconds: float) -> None:
-        """Note an image that is done."""
+        """Note an image that is done.
+
+        Raises:
+            DataError: It has vanished since, or its overlay is broken; nothing is noted.
+        """
         output, name = self.output, item.name
+        if len(self.pictures) < OVERVIEW_IMAGES:
+            self.pictures.append(_pictures(open_image(item.path), output.overlay(name)))
         mask = output.finished(name) or output.mask(name)
         self.rows.append((name, report))
         self.seconds.append(seconds)
@@ -67,8 +73,6 @@ class Outcome:
                 "seconds": round(seconds, 3),
             }
         )  # fmt: skip
-        if len(self.pictures) < OVERVIEW_IMAGES:
-            self.pictures.append(_pictures(open_image(item.path), output.overlay(name)))
 
     def write(self, classes: Classes) -> None:
         """Write the summary and the sheet of pictures."""

@@ -191,10 +191,9 @@ def _each(
                 report = tools.segment(image, item.path, item.name, progress=progress)
             else:
                 report = ImageReport.load(output.report(item.name))
+            outcome.add(item, report, time.perf_counter() - begun)
         except (DataError, CheckError) as exc:  # what else goes wrong is the same for every image
             outcome.fail(item, exc)
-            continue
-        outcome.add(item, report, time.perf_counter() - begun)
 
 
 def _unfinished(inputs: Sequence[Input], output: OutputFolder, *, resume: bool) -> list[Input]:
@@ -223,19 +222,23 @@ def _together(
     output = opening.output
     left = _unfinished(inputs, output, resume=resume)
     found: dict[str, ImageReport | CervsegError] = {}
-    with progress.bar("images", len(inputs)) as bar:
-        bar.advance(len(inputs) - len(left))
-        for number, result in segment_on_cluster(cluster, opening, left):
+    before = len(inputs) - len(left)
+    with progress.bar("bands", len(left)) as bar:  # an image that is not large counts as one
+        bar.advance(0, note=f"{before} of {len(inputs)} images")
+        for number, result in segment_on_cluster(cluster, opening, left, bar=bar):
             if isinstance(result, CervsegError) and not isinstance(result, DataError | CheckError):
                 raise result
             found[left[number].name] = result
-            bar.advance(note=left[number].name)
+            bar.advance(0, note=f"{before + len(found)} of {len(inputs)} images")
     for item in inputs:
-        report = found.get(item.name) or ImageReport.load(output.report(item.name))
+        report = found.get(item.name)
         if isinstance(report, CervsegError):
             outcome.fail(item, report)
-        else:
-            outcome.add(item, report, 0.0)
+            continue
+        try:
+            outcome.add(item, report or ImageReport.load(output.report(item.name)), 0.0)
+        except DataError as exc:
+            outcome.fail(item, exc)
 
 
 def _open_ahead(inputs: Sequence[Input]) -> Iterator[Future[Image]]:

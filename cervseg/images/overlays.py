@@ -1,5 +1,6 @@
 """Pictures for the eye: a mask over its image."""
 
+import io
 from pathlib import Path
 
 import cv2
@@ -8,13 +9,9 @@ from PIL import Image as Pillow
 
 from cervseg.arrays import RGB, Mask
 from cervseg.classes import IGNORE, Classes
-from cervseg.files import writing
-from cervseg.grid import Window
+from cervseg.files import write_bytes
 from cervseg.images.image import Image, whole
 from cervseg.images.views import scale_image
-
-SOURCE_SIDE = 1024
-"""Pixels of an image that are reduced at once, a side."""
 
 FILL = 0.25
 """Share of the class colour inside an object; its outline is drawn in full."""
@@ -46,20 +43,14 @@ def draw_overlay(pixels: RGB, mask: Mask, classes: Classes) -> RGB:
 
 
 def read_reduced(image: Image, height: int, width: int) -> RGB:
-    """Read all of an image at another size, block by block, so that memory stays small."""
-    if (height, width) == (image.height, image.width):
-        return image.read(whole(image))
+    """Read all of an image at another size; larger ones in strips, so that memory stays small."""
     view = scale_image(image, height / image.height, width / image.width)
-    picture = np.empty((view.height, view.width, 3), np.uint8)
-    side = max(1, int(SOURCE_SIDE * min(1.0, height / image.height)))
-    for top in range(0, view.height, side):
-        for left in range(0, view.width, side):
-            block = picture[top : top + side, left : left + side]
-            block[:] = view.read(Window(top, left, *block.shape[:2]))
-    return picture
+    return view.read(whole(view))
 
 
 def write_picture(path: Path, pixels: RGB) -> None:
     """Write a JPEG or PNG for the eye, whole or not at all."""
-    with writing(path) as partial:
-        Pillow.fromarray(pixels).save(partial, quality=90)
+    encoded = io.BytesIO()  # writing a JPEG, Pillow overlooks that the disk takes only a part of it
+    kind = "JPEG" if path.suffix == ".jpg" else "PNG"
+    Pillow.fromarray(pixels).save(encoded, format=kind, quality=90)
+    write_bytes(path, encoded.getbuffer())

@@ -1,5 +1,6 @@
 """Images around images: at another scale, or padded by reflection."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
@@ -9,7 +10,10 @@ from numpy.typing import NDArray
 from cervseg.arrays import RGB
 from cervseg.grid import Window
 from cervseg.images.image import Image
-from cervseg.images.resampling import axis_filter, resample_rgb
+from cervseg.images.resampling import axis_filter, resample_rgb, resample_strips
+
+STRIP = 1_000_000
+"""Pixels of an image that are looked at at once where a view shows its full width."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,18 @@ class Scaled:
         left, columns = axis_filter(
             window.left, window.width, source=self.image.width, target=self.width
         )
-        pixels = self.image.read(Window(top, left, rows.shape[1], columns.shape[1]))
-        return resample_rgb(pixels, rows, columns)
+        source = Window(top, left, rows.shape[1], columns.shape[1])
+        # A narrower window has neighbours, for which a reader keeps what this one decodes.
+        if source.width < self.image.width or source.height * source.width <= STRIP:
+            return resample_rgb(self.image.read(source), rows, columns)
+        return resample_strips(_strips(self.image, source), rows, columns)
+
+
+def _strips(image: Image, window: Window) -> Iterator[RGB]:
+    """Read a window from top to bottom, some rows at once."""
+    height = max(1, STRIP // window.width)
+    for top in range(window.top, window.bottom, height):
+        yield image.read(Window(top, window.left, min(height, window.bottom - top), window.width))
 
 
 def scaled_length(length: int, scale: float) -> int:

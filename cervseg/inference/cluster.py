@@ -1,8 +1,10 @@
 """Many processes, one output: images, and bands of large ones, as Dask tasks."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from heapq import heappop, heappush
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from cervseg.errors import BudgetError, CervsegError, ConfigError
@@ -19,11 +21,13 @@ class Step(NamedTuple):
 
     Args:
         item: Number of the image.
+        rank: Of what waits, the smallest is computed first.
         function: Picklable.
         arguments: Picklable.
     """
 
     item: int
+    rank: int
     function: Callable[..., object]
     arguments: tuple[object, ...]
 
@@ -82,19 +86,26 @@ def run_steps(
     Yields:
         The number of each image when it is done, and what went wrong with it if something did.
     """
-    work = _Work(client)
-    waiting = deque(first)
+    work, waiting, order = _Work(client), list[tuple[int, int, Step]](), count()
+    left: Counter[int] = Counter()
     failed: dict[int, CervsegError] = {}
+
+    def add(steps: Sequence[Step]) -> None:
+        for step in steps:
+            left[step.item] += 1
+            heappush(waiting, (step.rank, next(order), step))
+
+    add(first)
     while waiting or work.running:
         while waiting and work.has_room():
-            work.submit(waiting.popleft())
+            work.submit(heappop(waiting)[-1])
         step, result, error = work.take()
+        left[step.item] -= 1
         if error is not None:
             failed.setdefault(step.item, error)
         elif step.item not in failed:
-            for following in after(step, result):
-                work.submit(following)
-        if not work.left[step.item]:
+            add(after(step, result))
+        if not left[step.item]:
             yield step.item, failed.get(step.item)
 
 
@@ -107,7 +118,6 @@ class _Work:
         self._client = client
         self._done = as_completed((), loop=client.loop)
         self.running: dict[object, Step] = {}
-        self.left: Counter[int] = Counter()
 
     def has_room(self) -> bool:
         """Whether more steps should be on their way, so that no worker waits."""
@@ -117,7 +127,6 @@ class _Work:
         # `pure=False`: equal arguments after a failure are computed anew.
         future = self._client.submit(step.function, *step.arguments, pure=False)
         self.running[future] = step
-        self.left[step.item] += 1
         self._done.add(future)
 
     def take(self) -> tuple[Step, object, CervsegError | None]:
@@ -126,7 +135,6 @@ class _Work:
 
         future = next(self._done)
         step = self.running.pop(future)
-        self.left[step.item] -= 1
         error = future.exception()
         try:
             if error is None:

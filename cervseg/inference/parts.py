@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,18 @@ class Parts(Protocol):
     def skipped(self) -> int:
         """Tiles of all bands that were not predicted."""
         ...
+
+
+class Bands(NamedTuple):
+    """What there is of the bands of an image.
+
+    Args:
+        missing: Numbers of those that are not kept, ascending.
+        total: Bands in all.
+    """
+
+    missing: list[int]
+    total: int
 
 
 def _across(
@@ -161,33 +174,37 @@ class BandFolder:
         """Tiles of all bands that were not predicted."""
         total = 0
         for number in range(len(self._tops) - 1):
-            with self.path(number).open("rb") as file:
+            with self._open(number) as file:
                 file.seek(_DIGEST)
                 total += int.from_bytes(file.read(_SKIPPED), "little")
         return total
 
-    def remove(self) -> None:
-        """Delete the bands; they are no longer needed."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def _rows(self, number: int, first: int, count: int) -> NDArray[np.uint16]:
         rows = np.empty((count, self.grid.width, self.channels), "<u2")
         length = self.grid.width * self.channels * rows.itemsize
+        with self._open(number) as file:
+            file.seek(_DIGEST + _SKIPPED + first * length)
+            if file.readinto(rows.data.cast("B")) != rows.nbytes:
+                raise DataError(f"{file.name}: it has become shorter")
+        return rows
+
+    @contextmanager
+    def _open(self, number: int) -> Iterator[FileIO]:
         try:
             with self.path(number).open("rb", buffering=0) as file:
-                file.seek(_DIGEST + _SKIPPED + first * length)
-                if file.readinto(rows.data.cast("B")) != rows.nbytes:
-                    raise DataError(f"{file.name}: it has become shorter")
+                yield file
         except FileNotFoundError as exc:
             raise DataError(f"{self.path(number)}: this finished band has vanished") from exc
-        return rows
+        except OSError as exc:
+            reason = (exc.strerror or str(exc)).lower()
+            raise DataError(f"{self.path(number)}: can't be read: {reason}") from exc
 
     def _is_whole(self, number: int) -> bool:
         rows = self._tops[number + 1] - self._tops[number]
         size = rows * self.grid.width * self.channels * np.dtype("<u2").itemsize
         try:
             content = self.path(number).read_bytes()
-        except FileNotFoundError:
+        except OSError:
             return False
         body = memoryview(content)[_DIGEST:]
         whole = len(body) == _SKIPPED + size

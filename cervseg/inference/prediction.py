@@ -1,6 +1,6 @@
 """Probabilities of an image in its own grid: tile by tile, or as a whole."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -164,7 +164,7 @@ def fill_parts(
     predict: Predictor,
     *,
     plan: TilePlan,
-    bands: range | None = None,
+    bands: Collection[int] | None = None,
     skip: Skip | None = None,
     bar: Bar | None = None,
 ) -> None:

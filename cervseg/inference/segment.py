@@ -1,6 +1,7 @@
 """The road of one image: open, scale, tile, predict, decide, write."""
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from cervseg.inference.bands import Skip
 from cervseg.inference.decision import ClassCount
 from cervseg.inference.drift import size_drift, stain_drift
 from cervseg.inference.outputs import ImageReport
-from cervseg.inference.parts import BandFolder, BandList, Parts
+from cervseg.inference.parts import BandFolder, BandList, Bands, Parts
 from cervseg.inference.prediction import FULL_SIZE, TilePlan, fill_parts, whole_rows
 from cervseg.inference.probability import Combined, Steps
 from cervseg.inference.regions import read_regions
@@ -76,18 +77,19 @@ class Segmenter:
         """
         job = _Job(self, image, path=path, name=name)
         report = job.tiled(progress) if self.plan else job.whole()
-        if isinstance(job.parts, BandFolder):
-            job.parts.remove()
+        if job.large:  # what it was worked with
+            shutil.rmtree(self.assembly.output.bands(name), ignore_errors=True)
         return report
 
-    def missing_bands(self, image: Image, path: Path, name: str) -> list[int] | None:
-        """Numbers of the bands that a large image lacks; None for one that is not large."""
+    def bands(self, image: Image, path: Path, name: str) -> Bands | None:
+        """What there is of the bands of a large image; None for one that is not large."""
         if self.plan is None or not self.large(image):
             return None
         view = self.plan.view(image, self.file_scale(image))
-        return _Job(self, image, path=path, name=name).open_parts(view).missing()
+        parts = _Job(self, image, path=path, name=name).open_parts(view)
+        return Bands(parts.missing(), len(parts.grid.starts(parts.grid.height)))
 
-    def predict_bands(self, image: Image, path: Path, name: str, *, bands: range) -> None:
+    def predict_bands(self, image: Image, path: Path, name: str, *, bands: Collection[int]) -> None:
         """Predict some bands of a large image and leave them in its folder."""
         assert self.plan is not None
         job = _Job(self, image, path=path, name=name)
@@ -96,8 +98,7 @@ class Segmenter:
 
     def large(self, image: Image) -> bool:
         """Whether an image is worked on disk and written as OME-TIFF."""
-        limit = self.config.large_from if isinstance(self.config, TiledInferConfig) else 10**18
-        return image.height * image.width >= limit
+        return image.height * image.width >= self.config.large_from
 
     def target(self, image: Image) -> tuple[int, int]:
         """Height and width of the mask."""
@@ -138,7 +139,6 @@ class _Job:
         self.tools, self.image, self.path, self.name = tools, image, path, name
         self.large = tools.large(image)
         self.target = tools.target(image)
-        self.parts: Parts | None = None
         roi = tools.config.roi if isinstance(tools.config, TiledInferConfig) else None
         self.regions = None if roi is None else read_regions(roi, image.height, image.width)
 
@@ -162,26 +162,31 @@ class _Job:
         assert plan is not None and isinstance(config, TiledInferConfig)
         view = plan.view(self.image, tools.file_scale(self.image))
         grid = plan.grid(view)
-        self.parts = self.open_parts(view)
+        parts = self.open_parts(view)
         check = self._check(view)
         keep_blocks()
         with progress.bar(self.name, len(grid)) as bar:
-            self.fill(self.parts, view, bar=bar)
+            self.fill(parts, view, bar=bar)
         return_blocks()  # of the first pass, before the second takes its own
-        rows: Rows = Steps(self.parts, view.height, view.width, target=self.target)
+        rows: Rows = Steps(parts, view.height, view.width, target=self.target)
         if config.combine != "tiled":
             rows = Combined(rows, self._whole_rows(), config.combine)
         report = ImageReport(
             (),
             tiles=len(grid),
-            skipped=self.parts.skipped() / len(grid),
-            seam=seam_score(self.parts, view.height, view.width, margin=plan.margin),
+            skipped=parts.skipped() / len(grid),
+            seam=seam_score(parts, view.height, view.width, margin=plan.margin),
             check=None if check is None else (check.largest, check.mean),
         )
         return self._assemble(rows, report)
 
     def fill(
-        self, parts: Parts, view: Scaled, *, bands: range | None = None, bar: Bar | None = None
+        self,
+        parts: Parts,
+        view: Scaled,
+        *,
+        bands: Collection[int] | None = None,
+        bar: Bar | None = None,
     ) -> None:
         """Predict the bands that are missing, of all or of some."""
         tools = self.tools

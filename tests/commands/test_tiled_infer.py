@@ -1,6 +1,7 @@
 import hashlib
 import json
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -8,33 +9,10 @@ import tifffile
 from PIL import Image as Pillow
 
 from cervseg import tiled_infer
-from cervseg.classes import Classes
 from cervseg.config.loader import load_config
-from cervseg.contract import Contract
 from cervseg.errors import BudgetError, ConfigError, OutputError
 
-CONTRACT = Contract(
-    architecture="unet", classes=Classes.of({"cell": "#00ff00"}), activation="sigmoid",
-    tile_size=64, align=4, receptive_field=16, margin=16,
-    options={"base_filters": 3, "num_layers": 2, "normalization": "batch"},
-)  # fmt: skip
 HEIGHT, WIDTH = 211, 173
-
-
-@pytest.fixture(scope="module")
-def model(started, tmp_path_factory):
-    """A small network whose answers are spread around one half."""
-    from cervseg import runtime
-    from cervseg.models.folder import build_network, save_model
-
-    runtime.seed_everything(0)
-    network, rng = build_network(CONTRACT, where="here"), np.random.default_rng(3)
-    for variable in network.weights:
-        value = np.asarray(variable) + rng.normal(0, 0.1, variable.shape)
-        variable.assign(np.abs(value) + 0.3 if "variance" in variable.path else value)
-    folder = tmp_path_factory.mktemp("model")
-    save_model(folder, network, CONTRACT)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -317,6 +295,115 @@ def test_two_workers_write_the_bytes_of_one_process(run, slide, *, finished, tmp
         digests(tmp_path / "alone")["masks/slide.ome.tif"]
         == digests(finished[0])["masks/slide.ome.tif"]
     )
+
+
+class Bars:
+    """Writes down what its only bar is told."""
+
+    def __init__(self):
+        self.opened, self.total, self.done, self.seen, self.notes = [], 0, 0, [], []
+
+    @contextmanager
+    def bar(self, description, total):
+        self.opened.append(description)
+        self.total = total
+        yield self
+
+    def advance(self, steps=1, *, note=None):
+        self.done += steps
+        self.seen += [(self.done, self.total)] * bool(steps)
+        self.notes += [note] * bool(note)
+
+    def grow(self, steps, *, done=0):
+        self.total += steps
+        self.done += done
+        self.seen.append((self.done, self.total))
+
+
+@pytest.fixture
+def near(monkeypatch):
+    """A cluster of one worker, which is a thread of this process."""
+    distributed = pytest.importorskip("distributed")
+    from cervseg.commands import clustering
+
+    @contextmanager
+    def connect(where):
+        with (
+            distributed.LocalCluster(n_workers=int(where), threads_per_worker=1, processes=False,
+                                     dashboard_address=None, silence_logs=50) as cluster,
+            distributed.Client(cluster, set_as_default=False) as client,
+        ):  # fmt: skip
+            yield client
+
+    monkeypatch.setattr(clustering, "connect", connect)
+    monkeypatch.setattr(clustering, "BANDS_A_TASK", 2)
+
+
+@pytest.fixture
+def three(slide, tmp_path):
+    """Two large images of six bands, and a small one between them."""
+    images = [tmp_path / name for name in ("a.tif", "b.png", "c.tif")]
+    with Pillow.open(slide) as file:
+        file.crop((0, 0, 90, 70)).save(images[1])
+    for path in (images[0], images[2]):
+        shutil.copy(slide, path)
+    return images
+
+
+@pytest.mark.usefixtures("near")
+def test_the_one_bar_of_a_cluster_counts_finished_bands(run, three):
+    progress = Bars()
+
+    run("out", f"large_from={HEIGHT * WIDTH}", images=three, cluster="1", progress=progress)
+
+    assert progress.opened == ["bands"]
+    begun, predicted = progress.seen[:3], progress.seen[3:]
+    assert begun == [(0, 8), (1, 8), (1, 13)], "all are known before the first is predicted"
+    assert predicted == [(done, 13) for done in (3, 5, 7, 9, 11, 13)]
+    assert progress.notes == [f"{done} of 3 images" for done in (0, 1, 2, 3)]
+
+
+@pytest.mark.usefixtures("near")
+def test_the_bar_of_a_resumed_cluster_begins_with_the_bands_that_are_there(
+    run, three, *, tmp_path, monkeypatch
+):
+    from cervseg.inference.parts import BandFolder
+
+    add, settings = BandFolder.add, [f"large_from={HEIGHT * WIDTH}"]
+
+    def add_three(self, number, band):
+        if number == 3 and self.folder.name == "c.partial":
+            raise MemoryError
+        add(self, number, band)
+
+    monkeypatch.setattr(BandFolder, "add", add_three)
+    with pytest.raises(MemoryError):
+        run("out", *settings, images=three)
+    monkeypatch.setattr(BandFolder, "add", add)
+    progress = Bars()
+    run("out", *settings, images=three, cluster="1", resume=True, progress=progress)
+
+    assert progress.opened == ["bands"]
+    assert progress.seen == [(3, 6), (5, 6), (6, 6)], "of the image that was begun"
+    assert progress.notes == ["2 of 3 images", "3 of 3 images"]
+    run("alone", *settings, images=three)
+    assert digests(tmp_path / "out") == digests(tmp_path / "alone")
+
+
+@pytest.mark.usefixtures("near")
+def test_the_bar_of_a_cluster_ends_full_where_an_image_fails(run, three):
+    progress, content = Bars(), bytearray(three[0].read_bytes())
+    with tifffile.TiffFile(three[0]) as file:
+        page = file.pages[0]
+        start, length = page.dataoffsets[7], page.databytecounts[7]
+    content[start : start + length] = bytes(length)
+    three[0].write_bytes(content)
+
+    report = run("out", f"large_from={HEIGHT * WIDTH}", images=three, cluster="1",
+                 progress=progress)  # fmt: skip
+
+    assert [failure.item for failure in report.failures] == [str(three[0])]
+    assert progress.seen[-1] == (13, 13)
 
 
 @pytest.mark.parametrize("cluster", ["0", "-1", "nonsense", "tcp://127.0.0.1:1"])

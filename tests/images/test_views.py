@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cervseg.grid import Window
+from cervseg.images import views
 from cervseg.images.image import whole
 from cervseg.images.photo import Photo
 from cervseg.images.views import (
@@ -108,6 +109,23 @@ class Watched:
         assert window.left >= 0 and window.right <= self.width
         self.seen.append(window.height * window.width)
         return self.image.read(window)
+
+
+@given(size=SIZE, target=SIZE, strip=st.integers(1, 400), data=st.data())
+def test_a_view_of_full_width_is_read_in_strips_to_the_same_bits(*, size, target, strip, data):
+    image = Watched(photo(size), [])
+    view = Scaled(image, *target)
+    top = data.draw(st.integers(0, target[0] - 1))
+    window = Window(top, 0, data.draw(st.integers(1, target[0] - top)), target[1])
+    expected = view.read(window)
+    image.seen.clear()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(views, "STRIP", strip)
+        pixels = view.read(window)
+
+    np.testing.assert_array_equal(pixels, expected)
+    assert target == size or max(image.seen) <= max(strip, size[1])
 
 
 @given(SIZE, st.floats(0.2, 3), st.data())

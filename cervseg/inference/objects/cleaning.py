@@ -146,10 +146,7 @@ def _decide(mask: Rows, rule: _Rule, piece: int) -> NDArray[np.int32]:
             part.runs.take(part.chosen), part.labels, count=part.components, bottom=part.bottom
         )
         known = known or [column[:0] for column in here]
-        merged = [
-            joined.merge(join, old, new)
-            for join, old, new in zip(rule.joins, known, here, strict=True)
-        ]
+        merged = joined.merge(rule.joins, known, here)
         fates.add(joined, np.asarray(rule.decide(merged), np.int64))
         known = [column[joined.open] for column in merged]
     return fates.resolve()

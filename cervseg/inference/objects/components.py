@@ -1,5 +1,6 @@
 """Connected components of rows that come in pieces, joined across the cuts."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from cervseg.inference.objects.runs import (
     connected,
     find_runs,
     join_runs,
-    neighbours,
+    touching,
 )
 
 
@@ -26,33 +27,46 @@ class Joined(NamedTuple):
         groups: How many.
         open: The groups that reach the last row and may go on, shape (m,). They are the open
             components of the next piece, in this order.
+        upper: The runs above the cut that touch one below it, of one pair after another.
+        lower: Those below the cut, shape (pairs,) too.
+        meeting: The group of each pair.
     """
 
     group: Numbers
     groups: int
     open: Numbers
+    upper: Runs
+    lower: Runs
+    meeting: Numbers
 
     @property
     def closed(self) -> Numbers:
         """The groups that are whole."""
         return np.setdiff1d(np.arange(self.groups), self.open, assume_unique=True)
 
-    def merge(self, ufunc: np.ufunc, before: NDArray[Any], here: NDArray[Any]) -> NDArray[Any]:
-        """Reduce a value of the parts to one of each group.
+    def merge(
+        self,
+        joins: Iterable[np.ufunc],
+        before: Iterable[NDArray[Any]],
+        here: Iterable[NDArray[Any]],
+    ) -> list[NDArray[Any]]:
+        """Reduce columns of values of the parts to columns of one value of each group.
 
         Args:
-            ufunc: `np.add`, `np.minimum`, `np.maximum`.
-            before: Of each component that was open.
-            here: Of each component of the piece.
+            joins: For each column `np.add`, `np.minimum` or `np.maximum`.
+            before: A value of each component that was open.
+            here: A value of each component of the piece.
 
         Returns:
-            Shape (groups,).
+            Shape (groups,) each.
         """
-        values = np.concatenate([before, here])
         order = np.argsort(self.group, kind="stable")
         begin = np.searchsorted(self.group[order], np.arange(self.groups))
-        merged: NDArray[Any] = ufunc.reduceat(values[order], begin) if self.groups else values
-        return merged
+        columns = zip(joins, before, here, strict=True)
+        return [
+            join.reduceat(np.concatenate(values)[order], begin) if self.groups else values[0]
+            for join, *values in columns
+        ]
 
 
 class Joiner:
@@ -84,14 +98,13 @@ class Joiner:
         known = len(self._border.row)
         meeting = runs.row == self._border.row[0] + 1 if known else np.zeros(0, np.intp)
         both = join_runs([self._border, runs.take(meeting)])
-        upper, lower = neighbours(both, reach=self._reach)
-        same = both.value[upper] == both.value[lower]
-        below = labels[meeting][lower[same] - known] + self._count
-        groups, group = connected(self._count + count, self._open[upper[same]], below)
+        upper, lower = touching(both, reach=self._reach)
+        below = labels[meeting][lower - known] + self._count
+        groups, group = connected(self._count + count, self._open[upper], below)
         last = runs.row == (bottom - 1 if bottom < self._height else -1)
         still, self._open = np.unique(group[labels[last] + self._count], return_inverse=True)
         self._border, self._count = runs.take(last), len(still)
-        return Joined(group, groups, still)
+        return Joined(group, groups, still, both.take(upper), both.take(lower), group[below])
 
 
 class Fates:
@@ -121,7 +134,7 @@ class Fates:
             self._links = np.concatenate(
                 [self._links, np.zeros(spare - len(self._links), np.int32)]
             )
-        latest = joined.merge(np.maximum, self._open, nodes)
+        (latest,) = joined.merge([np.maximum], [self._open], [nodes])
         self._links[np.concatenate([self._open, nodes])] = latest[joined.group]
         closed = joined.closed
         self._links[latest[closed]] = -1 - fates[closed]

@@ -1,4 +1,4 @@
-"""Outlines of objects, and their lengths, straight from runs: nothing is painted.
+"""Outlines of objects, straight from runs: nothing is painted.
 
 The outline of an object goes up along the left side of a run and down along the right one. On a
 line between two rows the ends of the runs above and below it, sorted, join by twos: between the
@@ -15,18 +15,9 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from cervseg.annotations.rings import Polygon, Ring
-from cervseg.inference.objects.runs import (
-    Columns,
-    Numbers,
-    Runs,
-    blocks,
-    connected,
-    neighbours,
-    set_apart,
-)
-
-MOST_RUNS = 1_000_000
-"""Of an object whose outline is exact; others get a coarser one."""
+from cervseg.grid import Window
+from cervseg.inference.objects.covers import Cover
+from cervseg.inference.objects.runs import Columns, Numbers, Runs, blocks, connected, set_apart
 
 
 class _Loops(NamedTuple):
@@ -81,38 +72,24 @@ def trace_runs(runs: Runs, objects: Numbers) -> list[tuple[Polygon, ...]]:
     return [tuple(polygons) for polygons in found]
 
 
-def trace_coarsely(runs: Runs, most: int = MOST_RUNS) -> tuple[Polygon, ...]:
-    """Trace one object of any size, on coarser pixels where it has too many runs.
+def trace_coarsely(cover: Cover, window: Window) -> tuple[Polygon, ...]:
+    """Trace one object on coarser pixels than the image's.
 
-    Pixels are joined two by two, and those again, until no more than `most` runs are left. What
-    holds a pixel of the object is inside, so the outline lies at most that one coarse pixel away,
+    What holds a pixel of the object is inside, so the outline lies at most one coarse pixel away,
     and smaller holes are gone. It never leaves the window of the object.
+
+    Args:
+        cover: Sorted.
+        window: The smallest that holds the object.
     """
-    step, coarse = 1, runs
-    while len(coarse.row) > most:
-        step, coarse = 2 * step, _halve(coarse)
-    (polygons,) = trace_runs(coarse, np.zeros(len(coarse.row), np.int64))
-    if step == 1:
-        return polygons
-    first = runs.row[0], runs.left.min()
-    last = runs.row[-1] + 1, runs.right.max()
+    runs = cover.as_runs(1)
+    (polygons,) = trace_runs(runs, np.zeros(len(runs.row), np.int64))
+    first, last = window[:2], (window.bottom, window.right)
 
     def enlarge(ring: Ring) -> Ring:
-        return np.clip(ring * step, first, last)
+        return np.clip(ring * cover.step, first, last)
 
     return tuple(Polygon(enlarge(p.exterior), tuple(map(enlarge, p.holes))) for p in polygons)
-
-
-def _halve(runs: Runs) -> Runs:
-    row, left, right = runs.row // 2, runs.left // 2, (runs.right + 1) // 2
-    order = np.lexsort((left, row))
-    halved = Runs(row[order], left[order], right[order], runs.value)
-    begin, end = halved.places(int(right.max()) + 1)
-    reached = np.maximum.accumulate(end)
-    is_first = np.append(True, begin[1:] > reached[:-1])
-    first = np.flatnonzero(is_first)
-    right = np.maximum.reduceat(halved.right, first)
-    return halved.take(first)._replace(right=right)
 
 
 def _follow(runs: Runs, of_side: Columns | None = None) -> tuple[Columns, Columns]:
@@ -201,36 +178,3 @@ def _rings(runs: Runs, loops: _Loops, following: Columns) -> tuple[list[Ring], N
     passed = np.concatenate([[0], np.cumsum(turns)])
     bounds = (2 * passed[loops.begin]).tolist()
     return [corners[first:last] for first, last in pairwise(bounds)], outer
-
-
-def perimeters(runs: Runs, objects: Numbers, area: Numbers) -> NDArray[np.float64]:
-    """Estimate the length of outlines, holes included, by Crofton's formula.
-
-    From the stretches N that lines in four directions have in common with an object:
-
-        pi / 4 * (N(0) + N(90) + (N(45) + N(135)) / sqrt(2))
-
-    Legland, Kieu and Devaux, 2007, https://doi.org/10.5566/ias.v26.p83-92. On a line there are as
-    many stretches as pixels whose next one is not in the object.
-
-    Args:
-        runs: Of all objects, one object after another, each by rows, from left to right.
-        objects: The object of each run, 0 and up without gaps, shape (n,).
-        area: Of each object, pixels.
-
-    Returns:
-        Pixels, shape (objects,).
-    """
-    runs = set_apart(runs, objects)
-    common = np.zeros((3, len(area)), np.int64)
-    for first, last in blocks(runs.row):
-        before = int(np.searchsorted(runs.row, runs.row[first] - 1))
-        some = runs.take(slice(before, last))
-        upper, lower = neighbours(some, reach=1)
-        for row, shift in zip(common, (-1, 0, 1), strict=True):
-            left = np.maximum(some.left[upper] + shift, some.left[lower])
-            right = np.minimum(some.right[upper] + shift, some.right[lower])
-            np.add.at(row, objects[before:last][lower], np.maximum(right - left, 0))
-    down_left, down, down_right = area - common
-    across = np.bincount(objects, minlength=len(area))
-    return np.asarray(np.pi / 4 * (across + down + (down_left + down_right) / np.sqrt(2)))

@@ -136,6 +136,13 @@ def connected(count: int, one: Integers, other: Integers) -> tuple[int, Numbers]
     return int(found), labels.astype(np.int64)
 
 
+def touching(runs: Runs, *, reach: int) -> tuple[Numbers, Numbers]:
+    """Of the pairs that `neighbours` finds those of equal value."""
+    upper, lower = neighbours(runs, reach=reach)
+    same = runs.value[upper] == runs.value[lower]
+    return upper[same], lower[same]
+
+
 def label_runs(runs: Runs, *, reach: int) -> tuple[int, Numbers]:
     """Number the connected components of equal runs.
 
@@ -146,9 +153,7 @@ def label_runs(runs: Runs, *, reach: int) -> tuple[int, Numbers]:
     Returns:
         How many there are, and the component of each run, shape (n,).
     """
-    upper, lower = neighbours(runs, reach=reach)
-    same = runs.value[upper] == runs.value[lower]
-    return connected(len(runs.row), upper[same], lower[same])
+    return connected(len(runs.row), *touching(runs, reach=reach))
 
 
 def own_probabilities(

@@ -98,7 +98,7 @@ def by_pieces(mask, height, reach):
         here = np.bincount(labels, runs.length, count).astype(int)
         bottom = min(len(mask), top + height)
         joined = joiner.add(runs, labels, count=count, bottom=bottom)
-        merged = joined.merge(np.add, area, here)
+        (merged,) = joined.merge([np.add], [area], [here])
         fates.add(joined, merged)
         area = merged[joined.open]
         most_open = max(most_open, len(area))

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -119,6 +121,15 @@ def test_larger_objects_do_not_depend_on_pieces_or_batches(split, monkeypatch):
     assert text(found(mask, split=split, piece=500)) == expected
 
 
+@pytest.mark.parametrize("most", [2, 9])
+@given(mask=masks(), piece=st.sampled_from([1, 15, 30, 60]))
+def test_nor_do_the_outlines_of_objects_that_are_too_large_to_be_kept(mask, piece, most):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(objects_module.covers, "MOST_RUNS", most)
+
+        assert text(found(mask, piece=piece, split=2.0)) == text(found(mask, split=2.0))
+
+
 @given(masks(), st.integers(1, 60))
 def test_objects_come_by_their_last_row_and_there_from_left_to_right(mask, piece):
     places = []
@@ -193,12 +204,57 @@ def test_objects_too_large_to_be_split_stay_whole(largest, monkeypatch):
     assert text(found(two_discs(), split=20, piece=141)) == text(found(two_discs()))
 
 
-def test_a_huge_object_is_outlined_coarsely_and_measured_exactly(monkeypatch):
+# --- objects too large to be kept ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("piece", [141, 300, 10**6])
+def test_a_huge_object_is_outlined_coarsely_and_measured_exactly(piece, monkeypatch):
     mask = two_discs()
     (exact,) = found(mask)
-    monkeypatch.setattr(objects_module, "MOST_RUNS", 30)
+    monkeypatch.setattr(objects_module.covers, "MOST_RUNS", 30)
 
-    (coarse,) = found(mask, piece=300)
+    (coarse,) = found(mask, piece=piece, split=20)
 
     assert text([coarse._replace(polygons=())]) == text([exact._replace(polygons=())])
     assert (painted(coarse, mask.shape) >= mask).all()
+    near = ndimage.binary_dilation(mask, EIGHT, iterations=4)  # 91 rows: 23 of pixels 4 wide
+    assert (painted(coarse, mask.shape) <= near).all()
+
+
+class Lace:
+    """Noise of which most is one object, never in memory as a whole."""
+
+    def __init__(self, height, width):
+        self.height, self.width = height, width
+
+    def read(self, top, height):
+        rows = [np.random.default_rng(top + i).random(self.width) < 0.6 for i in range(height)]
+        return np.array(rows, np.uint8)
+
+
+class Even(Lace):
+    def read(self, top, height):
+        return np.full((height, self.width, 1), 0.75, np.float32)
+
+
+def peak_of(height):
+    width, areas = 301, []
+    tracemalloc.start()
+    try:
+        for segment in find_objects(
+            Lace(height, width), Even(height, width), first_channel=0, piece=30 * width
+        ):
+            areas.append(segment.area)
+        return tracemalloc.get_traced_memory()[1], max(areas) / (height * width)
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_an_object_that_is_everywhere(monkeypatch):
+    monkeypatch.setattr(objects_module.covers, "MOST_RUNS", 2000)
+
+    low, _ = peak_of(120)
+    high, share = peak_of(1200)  # 87 000 runs: 1 MB, and 20 to trace them
+
+    assert share > 0.55
+    assert high < 1.3 * low, (low, high)
