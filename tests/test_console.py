@@ -212,6 +212,19 @@ def test_a_full_disk_behind_stdout_is_an_error_once():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_full_disk_behind_stderr_is_no_error():
+    code = (
+        "from cervseg.console import say, write_out\nsay('a', 'b')\nsay('a', 'b')\nwrite_out('c')"
+    )
+
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, text=True
+        )
+
+    assert (done.returncode, done.stdout) == (0, "c\n")
+
+
 @pytest.mark.parametrize("closed", ["1", "2"])
 def test_a_closed_stream_is_no_error(closed):
     code = "from cervseg.console import say, write_out; write_out('x'); say('a', 'b')"

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from cervseg.errors import BudgetError, DataError, OutputError
+from cervseg import files
+from cervseg.errors import BudgetError, DataError, FullDiskError, OutputError
 from cervseg.files import (
     claim,
     is_occupied,
@@ -28,6 +29,7 @@ from cervseg.files import (
     write_text,
     writing,
 )
+from cervseg.machine import is_disk_full
 
 HOLD = """
 import sys
@@ -109,6 +111,21 @@ def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch, number):
     assert str(caught.value) == f"{path}: the disk is full"
     assert caught.value.hint == "make room or choose another output"
     assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize(("is_full", "kind"), [(True, FullDiskError), (False, OutputError)])
+def test_an_error_without_a_number_is_a_full_disk_if_the_disk_is(
+    tmp_path, monkeypatch, *, is_full, kind
+):
+    """As numpy raises it when only a part of an array fits."""
+    asked = []
+    monkeypatch.setattr(files, "is_disk_full", lambda folder: asked.append(folder) or is_full)
+
+    with pytest.raises(kind), writing(tmp_path / "tiles.npy"):
+        raise OSError("49152 requested and 24448 written")
+
+    assert asked == [tmp_path]
+    assert not is_disk_full(tmp_path) and not is_disk_full(tmp_path / "nowhere")
 
 
 def test_a_disk_that_fills_up_while_renaming_is_told_too(tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 """`tiled-infer --dry-run` and `max_ram`: what the images will cost, from three timed tiles."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -10,13 +10,16 @@ import numpy as np
 from cervseg import machine
 from cervseg.arrays import RGB
 from cervseg.commands.inputs import Input
+from cervseg.config.inference import TiledInferConfig
 from cervseg.errors import BudgetError
+from cervseg.grid import TileGrid
 from cervseg.images.image import Image
 from cervseg.images.readers import open_image
 from cervseg.images.views import Padded
 from cervseg.inference.bands import ahead
-from cervseg.inference.budget import Costs, Forecast, forecast
+from cervseg.inference.budget import Costs, Forecast, forecast, slowness
 from cervseg.inference.segment import Segmenter
+from cervseg.inference.self_check import reach_of, tiles_checked
 from cervseg.reports import JSON, Report, Table
 
 TIMED = 3
@@ -40,7 +43,7 @@ def measure(tools: Segmenter, image: Image) -> Costs:
     windows = list(grid)[:: max(1, len(grid) // (TIMED * size))]
     idle, stamps = machine.resident_memory(), list[float]()
 
-    def batches() -> Iterator[RGB]:
+    def batches() -> Generator[RGB, None, None]:
         for number in range(TIMED + 1):  # the first one also compiles
             chosen = [windows[(number * size + i) % len(windows)] for i in range(size)]
             yield np.stack([padded.read(window) for window in chosen])
@@ -55,7 +58,7 @@ def measure(tools: Segmenter, image: Image) -> Costs:
     machine.return_blocks()
     kept = max(0, machine.resident_memory() - idle)
     machine.keep_blocks()
-    return Costs(idle, kept, -(-max(0, peak - idle) // size), seconds)
+    return Costs(idle, kept, -(-max(0, peak - idle) // size), seconds, slowness())
 
 
 def plan_images(
@@ -75,7 +78,26 @@ def forecast_image(tools: Segmenter, image: Image, costs: Costs) -> Forecast:
     plan = tools.plan
     assert plan is not None
     view = plan.view(image, tools.file_scale(image))
-    return forecast(view, plan, costs=costs, target=tools.target(image), large=tools.large(image))
+    return forecast(
+        view,
+        plan,
+        costs=costs,
+        target=tools.target(image),
+        large=tools.large(image),
+        written=tools.assembly.probabilities,
+        checked=_checked(tools, plan.grid(view)),
+    )
+
+
+def _checked(tools: Segmenter, grid: TileGrid) -> float:
+    """How many tiles take as long as the self-check that is asked for."""
+    plan, config = tools.plan, tools.config
+    assert plan is not None
+    asked = config.self_check if isinstance(config, TiledInferConfig) else None
+    if asked is None:
+        return 0.0
+    reach = reach_of(tools.model.contract, plan.size)
+    return tiles_checked(grid, reach=reach, windows=asked.windows, batch_size=plan.batch_size)
 
 
 def fit_batch(tools: Segmenter, inputs: Sequence[Input], limit: int) -> int:

@@ -1,7 +1,8 @@
 """Predict an image in bands: finished rows of full width, from top to bottom."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -84,31 +85,35 @@ def predict_bands(
     down, across = (axis_weights(grid, n, margin) for n in (grid.height, grid.width))
     rows = [r for r in range(bands.stop) if tops[r] + grid.size > tops[bands.start]]
     batches = _read(image, grid, rows, batch_size=batch_size, skip=skip)
-    answered = ahead(_answer(predict, ahead(batches)))
     carry = strip = np.zeros((0, grid.width, channels), np.float32)
     begun = None
-    for batch, answers in answered:
-        if batch.row != begun:
-            begun = batch.row
-            strip = np.zeros((grid.size, grid.width, channels), np.float32)
-        for column, answer in zip(batch.columns, answers, strict=False):
-            left = lefts[column]
-            strip[:, left : left + grid.size] += answer * (
-                down[batch.row][:, None, None] * across[column][:, None]
-            )
-        if bar is not None and batch.row in bands:
-            bar.advance(len(batch.columns) + batch.skipped)
-        if batch.tiles is None:  # the row is complete
-            following = [*tops[1:], grid.height][batch.row] - tops[batch.row]
-            strip[: len(carry)] += carry
-            carry = strip[following:]
-            if batch.row in bands:
-                yield Band(tops[batch.row], strip[:following], batch.skipped)
+    with closing(ahead(_answer(predict, ahead(batches)))) as answered:
+        for batch, answers in answered:
+            if batch.row != begun:
+                begun = batch.row
+                strip = np.zeros((grid.size, grid.width, channels), np.float32)
+            for column, answer in zip(batch.columns, answers, strict=False):
+                left = lefts[column]
+                strip[:, left : left + grid.size] += answer * (
+                    down[batch.row][:, None, None] * across[column][:, None]
+                )
+            if bar is not None and batch.row in bands:
+                bar.advance(len(batch.columns) + batch.skipped)
+            if batch.tiles is None:  # the row is complete
+                following = [*tops[1:], grid.height][batch.row] - tops[batch.row]
+                strip[: len(carry)] += carry
+                carry = strip[following:]
+                if batch.row in bands:
+                    yield Band(tops[batch.row], strip[:following], batch.skipped)
 
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """Compute items in a thread of their own, one ahead of whoever takes them."""
-    with ThreadPoolExecutor(1) as thread:
+def ahead(items: Generator[T, None, None]) -> Generator[T, None, None]:
+    """Compute items in a thread of their own, one ahead of whoever takes them.
+
+    Who takes not all of them must close it. Otherwise the garbage collector does, perhaps within
+    that very thread, for whose end it then waits in vain.
+    """
+    with closing(items), ThreadPoolExecutor(1) as thread:
         waiting = [thread.submit(next, items, None)]
         while (item := waiting.pop().result()) is not None:
             waiting.append(thread.submit(next, items, None))
@@ -117,7 +122,7 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
 
 def _read(
     image: Image, grid: TileGrid, rows: Sequence[int], *, batch_size: int, skip: Skip | None
-) -> Iterator[_Batch]:
+) -> Generator[_Batch, None, None]:
     """Read batches of tiles, row by row, each row closed by a batch of none."""
     tops, lefts = grid.starts(grid.height), grid.starts(grid.width)
     for row in rows:
@@ -155,7 +160,8 @@ def _tile(image: Image, window: Window, skip: Skip | None) -> RGB | None:
 
 
 def _answer(
-    predict: Predictor, batches: Iterator[_Batch]
-) -> Iterator[tuple[_Batch, NDArray[np.float32] | tuple[()]]]:
-    for batch in batches:
-        yield batch, () if batch.tiles is None else predict(batch.tiles)
+    predict: Predictor, batches: Generator[_Batch, None, None]
+) -> Generator[tuple[_Batch, NDArray[np.float32] | tuple[()]], None, None]:
+    with closing(batches):
+        for batch in batches:
+            yield batch, () if batch.tiles is None else predict(batch.tiles)

@@ -1,18 +1,40 @@
 """What an image will cost before it is begun: memory, disk, tiles, time."""
 
+import io
+import time
 from typing import NamedTuple
 
+import numpy as np
+from PIL import Image as Pillow
+
+from cervseg.classes import Classes
 from cervseg.grid import TileGrid
 from cervseg.images.image import Image
+from cervseg.images.overlays import draw_overlay
 from cervseg.images.pyramid import scratch_size
+from cervseg.inference.assembly import OVERLAY_PIXELS
 from cervseg.inference.prediction import TilePlan
 from cervseg.inference.rows import PIECE
 
 _SECOND_PASS = 60
 """Bytes a pixel of the pieces in which the second pass works: probabilities, classes, labels."""
 
+_DRAWINGS = 10
+
+_SECONDS_A_DRAWING = 0.014
+"""Of the piece of work in `slowness`. This and the following are of one machine, on two cores."""
+
+_SECONDS_AN_IMAGE = 0.02
+"""Threads that start, small files, a first batch that nothing overlaps."""
+
 _SECONDS_A_PIXEL = 85e-9
-"""Of the second pass: deciding, labelling, outlining, compressing. Measured on two cores."""
+"""Of the second pass: deciding, labelling, outlining, compressing."""
+
+_SECONDS_A_SHOWN_PIXEL = 100e-9
+"""Of the overlay and the overview, and of decoding a photograph."""
+
+_SECONDS_A_PROBABILITY = 150e-9
+"""Of probabilities that are written: a pixel of a channel."""
 
 
 class Costs(NamedTuple):
@@ -23,12 +45,15 @@ class Costs(NamedTuple):
         kept: Memory more that it keeps once it has predicted, bytes.
         tile: Memory more for each tile of a batch, at the most, while it predicts, bytes.
         seconds: A tile, from reading to probabilities.
+        slowness: Seconds that other work takes, over those it took on the machine of the
+            constants here.
     """
 
     idle: int
     kept: int
     tile: int
     seconds: float
+    slowness: float = 1.0
 
 
 class Forecast(NamedTuple):
@@ -50,8 +75,28 @@ class Forecast(NamedTuple):
     seconds: float
 
 
+def slowness() -> float:
+    """Draw and compress a picture a few times: how slow this machine is here and now, 1 as ours."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (512, 512, 3), np.uint8)
+    mask = np.kron(rng.integers(0, 2, (16, 16), np.uint8), np.ones((32, 32), np.uint8))
+    begun = time.perf_counter()
+    for _ in range(_DRAWINGS):
+        picture = draw_overlay(pixels, mask, Classes.of({"object": "#00ff00"}))
+        for drawn, kind in ((picture, "JPEG"), (mask, "PNG")):
+            Pillow.fromarray(drawn).save(io.BytesIO(), format=kind)
+    return (time.perf_counter() - begun) / _DRAWINGS / _SECONDS_A_DRAWING
+
+
 def forecast(
-    view: Image, plan: TilePlan, *, costs: Costs, target: tuple[int, int], large: bool
+    view: Image,
+    plan: TilePlan,
+    *,
+    costs: Costs,
+    target: tuple[int, int],
+    large: bool,
+    written: bool,
+    checked: float,
 ) -> Forecast:
     """Say what an image will cost with batches of `plan.batch_size`.
 
@@ -61,6 +106,8 @@ def forecast(
         costs: As measured.
         target: Height and width of the mask.
         large: Whether it is worked on disk.
+        written: Whether probabilities are.
+        checked: Tiles that take as long as the self-check.
     """
     grid = plan.grid(view)
     pixels = target[0] * target[1]
@@ -77,7 +124,10 @@ def forecast(
         scratch_size(*target, channels=plan.channels, dtype="uint16"),
     )
     disk = (bands + scratch if large else 0) + pixels + probabilities
-    seconds = len(grid) * costs.seconds + pixels * _SECONDS_A_PIXEL
+    other = _SECONDS_AN_IMAGE
+    other += pixels * (_SECONDS_A_PIXEL + written * plan.channels * _SECONDS_A_PROBABILITY)
+    other += (min(pixels, OVERLAY_PIXELS) if large else pixels) * _SECONDS_A_SHOWN_PIXEL
+    seconds = (len(grid) + checked) * costs.seconds + other * costs.slowness
     return Forecast(len(grid), memory, costs.idle, disk, seconds)
 
 

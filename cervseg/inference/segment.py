@@ -24,7 +24,7 @@ from cervseg.inference.probability import Combined, Steps
 from cervseg.inference.regions import read_regions
 from cervseg.inference.rows import Rows
 from cervseg.inference.seams import seam_score
-from cervseg.inference.self_check import SelfCheck, check_tiles
+from cervseg.inference.self_check import SelfCheck, check_tiles, reach_of
 from cervseg.machine import keep_blocks, return_blocks
 from cervseg.reports import JSON, Bar, Progress
 
@@ -233,14 +233,13 @@ class _Job:
         asked = tools.config.self_check if isinstance(tools.config, TiledInferConfig) else None
         if asked is None or plan is None or tools.predict_large is None:
             return None
-        contract = tools.model.contract
         check = check_tiles(
             view,
             tools.model.predict,
             plan.grid(view),
             predict_large=tools.predict_large,
             margin=plan.margin,
-            reach=plan.size if contract.receptive_field is None else contract.receptive_field,
+            reach=reach_of(tools.model.contract, plan.size),
             windows=asked.windows,
             batch_size=plan.batch_size,
         )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cervseg.arrays import Probabilities
-from cervseg.contract import Predictor
+from cervseg.contract import Contract, Predictor
 from cervseg.grid import TileGrid, Window, round_up
 from cervseg.images.image import Image
 from cervseg.images.views import Padded
@@ -25,6 +25,11 @@ class SelfCheck(NamedTuple):
     largest: float
     mean: float
     windows: int
+
+
+def reach_of(contract: Contract, size: int) -> int:
+    """Pixels around a place on which a model's answer there depends; `size` where on all."""
+    return size if contract.receptive_field is None else contract.receptive_field
 
 
 def check_tiles(
@@ -65,6 +70,17 @@ def check_tiles(
         total += float(difference.sum(dtype=np.float64))
         pixels += difference.size
     return SelfCheck(largest, total / max(1, pixels), len(places))
+
+
+def tiles_checked(grid: TileGrid, *, reach: int, windows: int, batch_size: int = 1) -> float:
+    """How many tiles take as long as `check_tiles`; a larger window counts by its area."""
+    total = 0.0
+    for place in _places(grid, windows):
+        around = _around(place, grid, reach)
+        down = sum(place.top - grid.size < n < place.bottom for n in grid.starts(grid.height))
+        across = sum(place.left - grid.size < n < place.right for n in grid.starts(grid.width))
+        total += down * across * batch_size + around.height * around.width / grid.size**2
+    return total
 
 
 def _places(grid: TileGrid, windows: int) -> Iterator[Window]:

@@ -178,7 +178,30 @@ def test_a_full_disk_is_no_bug(fake, config, *, capsys, number):
 
     assert main(["train", config]) == 5
 
-    assert capsys.readouterr().err == "error: out/a.png: the disk is full\nhint: make room\n"
+    assert capsys.readouterr().err == (
+        "error: out/a.png: the disk is full\n"
+        f"hint: make room, then go on with: cervseg train {config} --resume\n"
+    )
+
+
+def test_a_full_disk_that_a_library_has_only_words_for_is_no_bug(fake, config, capsys):
+    fake.raises(RuntimeError(f"out/events.v2; {os.strerror(errno.ENOSPC)}"))
+
+    assert main(["train", config]) == 5
+
+    assert capsys.readouterr().err.startswith("error: output: the disk is full\nhint: make room")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(errors.FullDiskError("full", hint="make room"), 5), (errors.Interrupted("stopped"), 130)],
+)
+def test_a_command_that_can_not_resume_is_not_told_to(fake, config, *, capsys, error, code):
+    fake.raises(error)
+
+    assert main(["dataset-check", config]) == code
+
+    assert "--resume" not in capsys.readouterr().err
 
 
 def test_another_os_error_is_a_bug(fake, config, capsys):

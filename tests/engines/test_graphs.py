@@ -12,7 +12,7 @@ import pytest
 from cervseg.classes import Classes
 from cervseg.contract import Contract
 from cervseg.engines import conversion, graphs
-from cervseg.errors import BudgetError, ModelError, OutputError
+from cervseg.errors import BudgetError, FullDiskError, ModelError, OutputError
 
 SIDE = (64, 64)
 UNET = Contract(
@@ -145,6 +145,11 @@ def test_too_little_memory_is_refused_with_both_numbers(monkeypatch, tmp_path):
     [
         ("import os; os.kill(os.getpid(), 9)", BudgetError, "ended with SIGKILL"),
         ("raise ValueError('too odd')", ModelError, "can't become onnx: ValueError: too odd"),
+        (
+            "import os; raise RuntimeError('x; ' + os.strerror(28))",  # as TensorFlow does
+            FullDiskError,
+            "model.onnx: the disk is full",
+        ),
     ],
 )  # fmt: skip
 def test_a_process_that_dies_is_one_line(tmp_path, monkeypatch, *, program, error, message):

@@ -104,6 +104,16 @@ def test_a_band_that_vanishes_or_shrinks_is_named(tmp_path):
         parts.read(0, 3)
 
 
+def test_a_band_that_vanishes_before_its_skipped_tiles_are_counted_is_named(tmp_path):
+    parts = filled(on_disk(tmp_path))
+    parts.path(1).unlink()
+
+    with pytest.raises(DataError) as caught:
+        parts.skipped()
+
+    assert str(caught.value) == f"{parts.path(1)}: this finished band has vanished"
+
+
 def test_no_half_band_is_left_by_a_full_disk(tmp_path):
     parts = on_disk(tmp_path)
     parts.folder.chmod(0o700)

@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,8 @@ from cervseg.images.image import whole
 from cervseg.images.photo import Photo
 from cervseg.images.views import Padded, Scaled
 from cervseg.inference.answers import tiled_answers, whole_answers
-from cervseg.inference.prediction import plan_tiles, predict_tiled, predict_whole
+from cervseg.inference.parts import BandList
+from cervseg.inference.prediction import fill_parts, plan_tiles, predict_tiled, predict_whole
 from cervseg.inference.probability import combine
 from cervseg.reports import SILENT
 
@@ -261,6 +263,21 @@ def test_a_whole_answer_takes_the_scale_of_the_file(noise):
             answer(image, (6, 8), "a"),
             predict_whole(image, brightness, CONTRACT, file_scale=(6, 8), stretch=stretch),
         )
+
+
+def test_no_thread_goes_on_with_bands_that_can_not_be_kept(noise):
+    class Full(BandList):
+        def add(self, number, band):
+            raise OSError("full")
+
+    image, chosen = noise(200, 70), plan()
+    view, threads = chosen.view(image), threading.active_count()
+
+    with pytest.raises(OSError, match="full") as caught:
+        fill_parts(Full(chosen.grid(view), 1), view, brightness, plan=chosen)
+
+    assert caught.value.__traceback__ is not None  # which still holds all that was on its way
+    assert threading.active_count() == threads
 
 
 def test_silent_progress_will_do(noise):

@@ -4,7 +4,7 @@ import pytest
 from cervseg.grid import TileGrid
 from cervseg.images.views import Padded
 from cervseg.inference.bands import predict_bands
-from cervseg.inference.self_check import _blend, _places, check_tiles
+from cervseg.inference.self_check import _blend, _places, check_tiles, tiles_checked
 
 GRID = TileGrid(132, 98, 44, 22, 2)
 
@@ -43,6 +43,21 @@ def test_one_tile_has_nothing_to_compare(noise, convolutions):
     grid = TileGrid(44, 44, 44, 22, 2)
 
     assert check(noise, convolutions, grid=grid).windows == 0
+
+
+@pytest.mark.parametrize(("windows", "batch_size"), [(1, 1), (7, 2), (1000, 1)])
+def test_its_cost_is_known_before(noise, convolutions, *, windows, batch_size):
+    pixels = []
+
+    def counted(tiles):
+        pixels.append(tiles[..., 0].size)
+        return convolutions(tiles)
+
+    check_tiles(noise(131, 97), counted, GRID, predict_large=counted, margin=6, reach=6,
+                windows=windows, batch_size=batch_size)  # fmt: skip
+
+    tiles = tiles_checked(GRID, reach=6, windows=windows, batch_size=batch_size)
+    assert tiles == pytest.approx(sum(pixels) / GRID.size**2)
 
 
 @pytest.mark.parametrize("windows", [1, 3, 1000])

@@ -1,4 +1,6 @@
+import errno
 import logging
+import os
 from dataclasses import replace
 
 import pytest
@@ -6,7 +8,7 @@ import pytest
 from cervseg.classes import Classes
 from cervseg.contract import Preprocessing, TrainingImage
 from cervseg.data.sampling import TileSampler
-from cervseg.errors import BudgetError, ConfigError, DataError
+from cervseg.errors import BudgetError, ConfigError, DataError, FullDiskError
 
 pytestmark = pytest.mark.usefixtures("started")
 
@@ -42,6 +44,26 @@ def test_a_tile_that_breaks_in_a_worker_is_told_as_what_it_is(
         fit(make_setup(tmp_path, data=data, workers=2))
 
     assert str(caught.value).startswith(f"{path}: can't be decoded: ")
+
+
+def test_a_full_disk_under_tensorboard_is_not_taken_for_a_lack_of_memory(
+    *, fit, make_setup, tmp_path, monkeypatch
+):
+    import keras
+    import tensorflow as tf
+
+    class Full(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            said = f"{tmp_path}/events.v2; {os.strerror(errno.ENOSPC)}"
+            raise tf.errors.ResourceExhaustedError(None, None, said)
+
+    monkeypatch.setattr("cervseg.training.trainer._tensorboard", lambda run: Full())
+    setup = make_setup(tmp_path, tensorboard=True)
+
+    with pytest.raises(FullDiskError) as caught:
+        fit(setup)
+
+    assert str(caught.value) == f"{setup.run.tensorboard}: the disk is full"
 
 
 @pytest.mark.slow
