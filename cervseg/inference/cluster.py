@@ -55,7 +55,7 @@ def connect(where: str) -> Iterator["Client"]:
                 LocalCluster(
                     n_workers=int(where),
                     threads_per_worker=1,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",  # else 8787 on every interface, taken or not
                     silence_logs=50,
                 ) as cluster,
                 Client(cluster, set_as_default=False) as client,

@@ -330,7 +330,7 @@ def near(monkeypatch):
     def connect(where):
         with (
             distributed.LocalCluster(n_workers=int(where), threads_per_worker=1, processes=False,
-                                     dashboard_address=None, silence_logs=50) as cluster,
+                                     dashboard_address="127.0.0.1:0", silence_logs=50) as cluster,
             distributed.Client(cluster, set_as_default=False) as client,
         ):  # fmt: skip
             yield client
@@ -363,6 +363,7 @@ def test_the_one_bar_of_a_cluster_counts_finished_bands(run, three):
     assert progress.notes == [f"{done} of 3 images" for done in (0, 1, 2, 3)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("near")
 def test_the_bar_of_a_resumed_cluster_begins_with_the_bands_that_are_there(
     run, three, *, tmp_path, monkeypatch
@@ -390,6 +391,7 @@ def test_the_bar_of_a_resumed_cluster_begins_with_the_bands_that_are_there(
     assert digests(tmp_path / "out") == digests(tmp_path / "alone")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("near")
 def test_the_bar_of_a_cluster_ends_full_where_an_image_fails(run, three):
     progress, content = Bars(), bytearray(three[0].read_bytes())
