@@ -66,6 +66,7 @@ def config(tmp_path_factory, started):
             "model": {"base_filters": 2, "num_layers": 2, "dropout_rate": 0.3},
             "train": {
                 "epochs": 2, "batch_size": 2, "steps_per_epoch": 2, "learning_rate": 0.01,
+                "optimizer": "sgd", "momentum": 0.0,
                 "previews": {"num_infer_images": 0}, "patience": 0, "workers": 1,
             },
             "evaluate": {"overlays": 0, "resamples": 200},

@@ -61,7 +61,10 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("form", NAMES)
+@pytest.mark.parametrize(
+    "form",
+    [pytest.param(n, marks=() if n in ("keras", "onnx") else pytest.mark.slow) for n in NAMES],
+)
 def test_what_is_written_answers_like_the_model(run, here, form):
     for library in EXTRAS.get(form, ()):
         pytest.importorskip(library, reason=f"the extra {form} is not installed")

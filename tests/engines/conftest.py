@@ -15,8 +15,8 @@ CELL = Classes.of({"cell": "#00ff00"})
 TWO = Classes.of({"cell": "#00ff00", "nucleus": "#ff0000"})
 
 UNET = Contract(
-    architecture="unet", classes=CELL, activation="sigmoid", tile_size=SIDE, align=4,
-    options={"base_filters": 3, "num_layers": 3, "normalization": "batch"},
+    architecture="unet", classes=CELL, activation="sigmoid", tile_size=SIDE, align=2,
+    options={"base_filters": 3, "num_layers": 2, "normalization": "batch"},
 )  # fmt: skip
 GREY = replace(
     UNET, classes=TWO, activation="softmax", channels=3, input_channels=1, threshold=(0.5, 0.5),

@@ -16,8 +16,14 @@ pytestmark = pytest.mark.usefixtures("started", "cache")
 
 SIDE = 64
 TILES = np.random.default_rng(0).integers(0, 256, (5, SIDE, SIDE, 3), np.uint8)
-MODELS = ["unet", "grey", pytest.param("lite_unet", marks=pytest.mark.slow)]
 CONVERTED = [name for name in ENGINES if name != "keras"]
+QUICK = [*((engine, "unet") for engine in ENGINES), ("keras", "grey"), ("onnx", "grey")]
+CASES = [
+    pytest.param(engine, name, marks=() if (engine, name) in QUICK else pytest.mark.slow)
+    for engine in ENGINES
+    for name in ("unet", "grey", "lite_unet")
+]
+"""Each engine with each model; `make test` leaves out what takes long to convert."""
 
 
 def opened(path, engine, **keywords):
@@ -26,8 +32,7 @@ def opened(path, engine, **keywords):
     return open_model([path], engine=engine, **keywords)
 
 
-@pytest.mark.parametrize("engine", CONVERTED)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("engine", "name"), [c for c in CASES if c.values[0] in CONVERTED])
 def test_every_engine_has_the_same_contract_and_the_same_answer(models, engine, name):
     expected = open_model([models[name]])
 
@@ -41,8 +46,7 @@ def test_every_engine_has_the_same_contract_and_the_same_answer(models, engine, 
     assert reference.std() > 0.005
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("engine", "name"), CASES)
 def test_an_answer_does_not_depend_on_the_other_tiles_of_the_call(models, engine, name):
     predict = opened(models[name], engine, batch_size=2).predict
     together = predict(TILES)
@@ -56,8 +60,7 @@ def test_an_answer_does_not_depend_on_the_other_tiles_of_the_call(models, engine
         np.testing.assert_allclose(predict(tile[None])[0], together[place], atol=1e-6)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("engine", "name"), CASES)
 def test_an_answer_hardly_depends_on_batch_and_threads(models, engine, name):
     answers = [
         opened(models[name], engine, batch_size=batch, threads=threads).predict(TILES)

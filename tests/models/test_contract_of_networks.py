@@ -179,7 +179,7 @@ def test_it_answers_alike_with_its_normalisations_folded(name):
         np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-4 * before.std() + 1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SLOWLY)
 def test_it_is_the_same_after_being_saved_and_loaded(tmp_path, name):
     model = moved(build(name, channels=3), delta=0.01)
     contract = Contract(
@@ -212,7 +212,7 @@ def test_its_answer_for_a_tile_does_not_depend_on_the_other_tiles(name):
 
 
 @pytest.mark.parametrize("name", SLOWLY)
-@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("activation", ["sigmoid", pytest.param("softmax", marks=pytest.mark.slow)])
 def test_one_step_lowers_the_loss(name, activation):
     import keras
 
@@ -268,7 +268,9 @@ def test_no_convolution_has_a_bias_that_a_normalization_cancels(name):
 
 
 @pytest.mark.parametrize("name", SLOWLY)
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "policy", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)]
+)
 def test_it_computes_in_half_precision_and_ends_in_float32(name, policy):
     import keras
 
@@ -345,7 +347,7 @@ def test_its_memory_grows_with_the_batch_and_the_tile(name):
     assert training_bytes(model, 1, 2 * side) - weights > 2.5 * (small - weights)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SLOWLY)
 def test_its_layers_are_named_alike_each_time(name):
     paths = [[v.path for v in model.weights] for model in (built(name), build(name, channels=2))]
 

@@ -30,6 +30,7 @@ def test_the_multiply_adds_of_a_small_unet_equal_a_count_by_hand():
     assert multiply_adds(model, 16, 24) == by_hand
 
 
+@pytest.mark.slow
 def test_the_published_unet_takes_78_900_multiply_adds_a_pixel():
     from cervseg.models.unet import build
 

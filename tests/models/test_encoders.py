@@ -10,9 +10,10 @@ from cervseg.models.inspection import geometry
 
 pytestmark = pytest.mark.usefixtures("started")
 
-QUICK = ["mobilenet_v3_small", "efficientnet_b0"]
+QUICK = ["mobilenet_v3_small"]
 FAMILIES = [
-    "vgg16", "resnet50", "resnet50_v2", "densenet121", "efficientnet_v2_b0", "mobilenet_v3_large",
+    "vgg16", "resnet50", "resnet50_v2", "densenet121", "efficientnet_b0", "efficientnet_v2_b0",
+    "mobilenet_v3_large",
 ]  # fmt: skip
 
 
@@ -165,7 +166,15 @@ def test_normalisations_can_stay_trained_in_a_frozen_encoder():
     assert not any(flags(model, keras.layers.Conv2D))
 
 
-@pytest.mark.parametrize(("last", "trained_layers"), [(0, 0), (2, 1), (3, 2), (10**6, None)])
+@pytest.mark.parametrize(
+    ("last", "trained_layers"),
+    [
+        (3, 2),
+        pytest.param(0, 0, marks=pytest.mark.slow),
+        pytest.param(2, 1, marks=pytest.mark.slow),
+        pytest.param(10**6, None, marks=pytest.mark.slow),
+    ],
+)
 def test_all_but_the_last_layers_are_frozen(last, trained_layers):
     """The last three of the application are a convolution, its normalisation, an activation."""
     found = flags(made("mobilenet_v3_small", freeze=last))

@@ -60,8 +60,11 @@ def test_ignored_pixels_are_no_foreground():
     assert found.tolist() == [[False, True, True, False]]
 
 
-def test_no_threshold_finds_the_cells_of_held_out_synthetic_fields():
-    fields = [SYNTHETIC["draw_field"](np.random.default_rng([0, i])) for i in range(1, 11)]
+@pytest.mark.parametrize(
+    "size", [{"height": 301, "width": 402}, pytest.param({}, marks=pytest.mark.slow)], ids=str
+)
+def test_no_threshold_finds_the_cells_of_held_out_synthetic_fields(size):
+    fields = [SYNTHETIC["draw_field"](np.random.default_rng([0, i]), **size) for i in range(1, 11)]
     labelled = [(pixels, mask == 1) for pixels, mask in fields]
 
     rule = BASELINE["best_threshold"](labelled[:6])

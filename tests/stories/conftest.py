@@ -37,7 +37,9 @@ train:
   epochs: 2
   batch_size: 4
   steps_per_epoch: 4
-  learning_rate: 1e-2
+  optimizer: sgd
+  momentum: 0.0
+  learning_rate: 1e-1
 infer: {images: fields/images, output: whole}
 tiled_infer: {images: fields/images, output: tiled, probabilities: true}
 """
@@ -85,10 +87,11 @@ class Road:
         return Ran(done.returncode, done.stdout, done.stderr)
 
 
-def write_fields(folder, names, *, seed, height=301, width=402):
-    """Draw fields with masks of 0 and 255."""
+def write_fields(folder, names, *, seed):
+    """Draw fields of 151 x 201 with masks of 0 and 255."""
     for i, name in enumerate(names):
-        pixels, mask = draw_field(np.random.default_rng([seed, i]), height=height, width=width)
+        pixels, mask = draw_field(np.random.default_rng([seed, i]), height=301, width=402)
+        pixels, mask = pixels[::2, ::2], mask[::2, ::2]  # a smaller one would hold fewer cells
         for kind, array, suffix in (("images", pixels, "jpg"), ("masks", mask * 255, "png")):
             (folder / kind).mkdir(parents=True, exist_ok=True)
             Image.fromarray(array).save(folder / kind / f"{name}.{suffix}")

@@ -114,6 +114,7 @@ def test_the_picture_is_small():
     assert (REPOSITORY / name).stat().st_size < 300_000
 
 
+@pytest.mark.slow
 def test_images_may_come_from_a_pipe_and_masks_go_into_one(road):
     (line,) = [line for block in blocks("bash") for line in block.splitlines() if "find" in line]
     line = line.replace("new-fields", "fields").replace("runs/my-fields", "run")

@@ -122,7 +122,7 @@ def test_tiles_too_large_for_the_memory_are_one_line(road, monkeypatch):
     ran = road("tiled-infer", "--model", "run", "fields/images/field_5.jpg", "--output", "large")
 
     assert ran.code == 5
-    assert "error: out of memory with 6 tiles of 64 x 64\n" in ran.err
+    assert "error: out of memory with 3 tiles of 64 x 64\n" in ran.err
 
 
 def test_a_mask_is_transparent_where_it_is_not_drawn(road):

@@ -16,8 +16,17 @@ SIDE = 32
 TRAIN = {
     "batch_size": 2, "patience": 0, "epochs": 3, "learning_rate": 0.01, "metrics": ["dice"],
     "previews": {"num_infer_images": 0}, "augmentation": {"elastic": {"alpha": 30.0}},
+    "optimizer": "sgd", "momentum": 0.0,  # its step is traced in half the time of Adam's
 }  # fmt: skip
 MODEL = {"base_filters": 2, "num_layers": 2, "dropout_rate": 0.3}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_curves(started):
+    """Pictures of curves take longer than these trainings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cervseg.training.callbacks.plot_curves", lambda *args: None)
+        yield
 
 
 def tile(name, split, folder):

@@ -129,9 +129,8 @@ def test_a_frozen_layer_keeps_its_weights_and_its_statistics(make_setup, model, 
     from cervseg.training.trainer import fit
 
     old = values(load_model(model, contract()))
-    setup = make_setup(
-        tmp_path, epochs=1, start_from=str(model), freeze=["down0*"], learning_rate=0.1
-    )
+    keys = {"optimizer": "lion", "learning_rate": 0.1}  # every gradient makes a step of 0.1
+    setup = make_setup(tmp_path, epochs=1, start_from=str(model), freeze=["down0*"], **keys)
 
     fit(setup)
 

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
+from cervseg import runtime
 from cervseg.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("started")
@@ -39,20 +40,25 @@ def rows(setup):
 
 
 def test_the_best_weights_are_the_average_and_the_state_is_not(fit, make_setup, tmp_path):
-    """With a momentum near 1 the average stays near the beginning."""
-    raw = make_setup(tmp_path / "raw", epochs=1, learning_rate=0.1, schedule="flat")
-    averaged = make_setup(tmp_path / "ema", epochs=1, learning_rate=0.1, schedule="flat", ema=0.999)
+    """With a momentum near 1 the average stays where the first of some steps of 0.1 led."""
+    from cervseg.models.folder import build_network
+    from cervseg.training.trainer import draft_contract
 
-    fit(raw)
-    fit(averaged)
+    keys = {"optimizer": "lion", "learning_rate": 0.1, "schedule": "flat", "ema": 0.999}
+    setup = make_setup(tmp_path, epochs=1, **keys)
+    runtime.seed_everything(setup.seed)
+    network = build_network(draft_contract(setup), where="here")
+    begun = np.asarray(network.get_layer("down0_conv1").kernel)
 
-    with np.load(raw.run.state) as first, np.load(averaged.run.state) as second:
-        np.testing.assert_allclose(first["v00000"], second["v00000"], atol=1e-6)
-    best, mean = weights(raw.run.best), weights(averaged.run.best)
-    assert np.abs(best["down0_conv1/kernel"] - mean["down0_conv1/kernel"]).max() > 0.01
+    fit(setup)
+
+    with np.load(setup.run.state) as state:
+        assert np.abs(state["v00000"] - begun).max() > 0.15
+    mean = weights(setup.run.best)["down0_conv1/kernel"]
+    assert 0.09 < np.abs(mean - begun).max() < 0.11
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
 def test_half_precision_leaves_a_model_of_float32(*, fit, make_setup, dataset, tmp_path, precision):
     import keras
 
@@ -74,7 +80,7 @@ def test_side_outputs_are_trained_and_leave_nothing_behind(*, fit, make_setup, d
     from cervseg.models.folder import load_model
     from cervseg.training.finishing import finish
 
-    setup = make_setup(tmp_path, model=NESTED, epochs=2)
+    setup = make_setup(tmp_path, model=NESTED, epochs=1)
     contract, _ = fit(setup)
     contract = finish(setup.run, contract, dataset=dataset)
 
@@ -85,15 +91,17 @@ def test_side_outputs_are_trained_and_leave_nothing_behind(*, fit, make_setup, d
     assert len(load_model(setup.run.model, contract).outputs) == 1
 
 
-def test_the_loss_of_side_outputs_is_weighed(fit, make_setup, tmp_path):
+def test_the_loss_of_side_outputs_is_weighed(*, fit, make_setup, tmp_path, monkeypatch):
     """Before the first step each of two outputs has a loss near one another."""
     losses = []
+
+    def measure(setup, networks, contract, *, data, **_):
+        images, masks = data[0][0]
+        losses.append(float(networks[0].loss(masks, networks[0](images))))
+
+    monkeypatch.setattr("cervseg.training.trainer._run_epochs", measure)
     for weight in (0.0, 1.0):
-        setup = make_setup(
-            tmp_path / str(weight), model=NESTED, epochs=1, learning_rate=1e-8, side_weight=weight
-        )
-        fit(setup)
-        losses.append(float(rows(setup)[0]["loss"]))
+        fit(make_setup(tmp_path / str(weight), model=NESTED, side_weight=weight))
 
     assert 1.5 < losses[1] / losses[0] < 3
 

@@ -1,6 +1,7 @@
 """A training that was broken off and resumed is the training that was not."""
 
 from contextlib import contextmanager
+from functools import partial
 
 import h5py
 import numpy as np
@@ -9,19 +10,17 @@ import pytest
 pytestmark = pytest.mark.usefixtures("started")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def no_curves():
-    """Pictures of curves take longer than these trainings."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cervseg.training.callbacks.plot_curves", lambda *args: None)
-        yield
-
-
 @pytest.fixture(scope="module")
 def fit():
     from cervseg.training.trainer import fit
 
     return fit
+
+
+@pytest.fixture(scope="module")
+def make_setup(make_setup):
+    """Adam has moments that a resume could forget."""
+    return partial(make_setup, optimizer="adam")
 
 
 @pytest.fixture(scope="module")
