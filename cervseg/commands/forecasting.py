@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import replace
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -11,18 +11,29 @@ from cervseg import machine
 from cervseg.arrays import RGB
 from cervseg.commands.inputs import Input
 from cervseg.config.inference import TiledInferConfig
-from cervseg.errors import BudgetError
+from cervseg.errors import BudgetError, DataError
 from cervseg.grid import TileGrid
 from cervseg.images.image import Image
 from cervseg.images.readers import open_image
 from cervseg.images.views import Padded
 from cervseg.inference.bands import ahead
-from cervseg.inference.budget import Costs, Forecast, forecast, slowness
+from cervseg.inference.budget import (
+    Costs,
+    Forecast,
+    Memory,
+    choices,
+    forecast,
+    slowness,
+    within,
+)
 from cervseg.inference.segment import Segmenter
 from cervseg.inference.self_check import reach_of, tiles_checked
 from cervseg.reports import JSON, Report, Table
 
 TIMED = 3
+
+VARIATION = 105
+"""Per cent of the memory needed that are named as enough: what is measured varies."""
 
 
 class Planned(NamedTuple):
@@ -84,8 +95,10 @@ def forecast_image(tools: Segmenter, image: Image, costs: Costs) -> Forecast:
         costs=costs,
         target=tools.target(image),
         large=tools.large(image),
-        written=tools.assembly.probabilities,
+        written=tools.assembly.probabilities or tools.assembly.disagreement,
         checked=_checked(tools, plan.grid(view)),
+        piece=tools.assembly.piece,
+        blur=tools.assembly.decision.blur,
     )
 
 
@@ -100,25 +113,44 @@ def _checked(tools: Segmenter, grid: TileGrid) -> float:
     return tiles_checked(grid, reach=reach, windows=asked.windows, batch_size=plan.batch_size)
 
 
-def fit_batch(tools: Segmenter, inputs: Sequence[Input], limit: int) -> int:
-    """The largest batch with which every image stays within a limit of memory.
+def fit_memory(
+    tools: Segmenter, inputs: Sequence[Input], limit: int, *, batch: int | None = None
+) -> Memory:
+    """The fastest way to work with which every image stays within a limit of memory.
+
+    Args:
+        tools: With the batches wanted.
+        inputs: The images.
+        limit: Bytes.
+        batch: The only one allowed; None: any up to that of the tools.
 
     Raises:
-        BudgetError: Not even single tiles do; names the smallest limit that would.
+        BudgetError: None does; names a limit that would.
     """
-    plan = tools.plan
-    assert plan is not None
-    images = [open_image(item.path) for item in inputs]
-    costs = measure(tools, max(images, key=lambda image: image.height * image.width))
-    needed = 0
-    for batch in range(plan.batch_size, 0, -1):
-        smaller = replace(tools, plan=replace(plan, batch_size=batch))
-        needed = max(forecast_image(smaller, image, costs).memory for image in images)
-        if needed <= limit:
-            return batch
+    assert tools.plan is not None
+    ways = list(choices(batch or tools.plan.batch_size, least=batch or 1))
+    images = []
+    for item in inputs:
+        with suppress(DataError):  # told of when its turn comes
+            images.append(open_image(item.path))
+    if not images:
+        return ways[0]
+    largest = max(images, key=lambda image: image.height * image.width)
+
+    def needed(memory: Memory, costs: Costs) -> int:
+        those = within(tools, memory)
+        return max(forecast_image(those, image, costs).memory for image in images)
+
+    def best(costs: Costs) -> Memory | None:
+        return next((way for way in ways if needed(way, costs) <= limit), None)
+
+    costs = measure(within(tools, ways[-1]), largest)  # the least: measuring takes memory too
+    if (first := best(costs)) is not None:
+        return best(measure(within(tools, first), largest)) or first
+    enough = -(-needed(ways[-1], costs) * VARIATION // 10**8)
     raise BudgetError(
-        f"'tiled_infer.max_ram' {as_size(limit)} is too little: {as_size(needed)} are needed",
-        hint=f"--set tiled_infer.max_ram={-(-needed // 10**6)}MB, or a smaller tile_size",
+        f"'tiled_infer.max_ram' {as_size(limit)} is too little: {enough} MB are needed",
+        hint=f"--set tiled_infer.max_ram={enough}MB, or a smaller tile_size",
     )
 
 

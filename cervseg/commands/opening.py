@@ -10,6 +10,7 @@ from cervseg.config.runtime import RuntimeConfig
 from cervseg.contract import Contract, Predictor, find_model
 from cervseg.errors import ConfigError
 from cervseg.inference.assembly import Assembly
+from cervseg.inference.budget import Memory, within
 from cervseg.inference.decision import decision_for
 from cervseg.inference.outputs import OutputFolder, coloured_classes
 from cervseg.inference.prediction import plan_tiles
@@ -30,6 +31,7 @@ class Opening(NamedTuple):
         output: The folder to write.
         settings: Of the machine.
         engine: The one to use in place of the section's; None: the section's.
+        memory: How images are worked; None: as the section says.
     """
 
     command: str
@@ -38,6 +40,7 @@ class Opening(NamedTuple):
     output: OutputFolder
     settings: RuntimeConfig
     engine: str | None = None
+    memory: Memory | None = None
 
 
 def open_segmenter(opening: Opening) -> tuple[Segmenter, tuple[str, ...]]:
@@ -81,6 +84,8 @@ def open_segmenter(opening: Opening) -> tuple[Segmenter, tuple[str, ...]]:
     model = Model(contract, opened.predict, channels, fingerprint)
     large = _open_large(opening) if tiled and tiled.self_check else None
     tools = Segmenter(model, assembly, section, plan, large)
+    if opening.memory is not None:
+        tools = within(tools, opening.memory)
     return tools, plan.notices if plan else ()
 
 

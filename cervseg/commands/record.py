@@ -12,10 +12,16 @@ from cervseg.errors import ConfigError, OutputError
 from cervseg.files import is_occupied, read_json
 from cervseg.reports import JSON
 
+RESOLVED = ("engine", "batch_size")
+"""What a run chose for itself; one that goes on takes the same."""
+
 
 def make_record(command: str, section: InferConfig, models: Sequence[Path]) -> dict[str, JSON]:
-    """Command, settings, and a digest of each model's files."""
-    settings = section.model_dump(mode="json", exclude={"images", "output", "model"})
+    """Command, settings, and a digest of each model's files.
+
+    Without `max_ram`: what it chooses and matters is among `RESOLVED`.
+    """
+    settings = section.model_dump(mode="json", exclude={"images", "output", "model", "max_ram"})
     digests: list[JSON] = [_digest(find_model(path)) for path in models]
     return {"command": command, "settings": settings, "models": digests}
 
@@ -79,3 +85,11 @@ def check_record(path: Path, record: dict[str, JSON]) -> str | None:
         )
     engine = str(old.get("engine", ""))
     return engine if engine and "+" not in engine else None  # several models may have several
+
+
+def recorded_batch(path: Path) -> int | None:
+    """Tiles a call of the inference that a folder was made with, where there is a record."""
+    if not path.is_file():
+        return None
+    batch = read_json(path, what="record of an inference").get("batch_size")
+    return batch if isinstance(batch, int) else None

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cervseg.commands.clustering import segment_on_cluster, share_threads
-from cervseg.commands.forecasting import dry_run, fit_batch
+from cervseg.commands.forecasting import dry_run, fit_memory
 from cervseg.commands.inputs import Input, find_inputs
 from cervseg.commands.opening import Opening, open_segmenter
 from cervseg.commands.outcome import Outcome
-from cervseg.commands.record import check_record, make_record
+from cervseg.commands.record import RESOLVED, check_record, make_record, recorded_batch
 from cervseg.config.inference import InferConfig, TiledInferConfig
 from cervseg.config.runtime import RuntimeConfig
 from cervseg.contract import Contract, find_model
@@ -29,6 +29,7 @@ from cervseg.errors import (
 from cervseg.files import claim, claim_share, refuse_occupied, write_json
 from cervseg.images.image import Image
 from cervseg.images.readers import open_image
+from cervseg.inference.budget import Memory, within
 from cervseg.inference.outputs import ImageReport, OutputFolder
 from cervseg.inference.segment import Segmenter
 from cervseg.reports import JSON, Progress, Report, track
@@ -99,12 +100,14 @@ def run_inference(
     if not dry:
         engine = _check_output(output, record, overwrite=overwrite, resume=resume)
     opening = Opening(command, asked.section, tuple(asked.model), output, settings, engine)
-    opening, tools, notices = _open(opening, inputs)
+    batch = recorded_batch(output.record) if resume else None
+    opening, tools, notices = _open(opening, inputs, batch=batch)
     if dry:
         return dry_run(command, inputs, tools)
     outcome = Outcome(output, list(notices))
     with _claim(output, overwrite=overwrite, resume=resume):
-        write_json(output.record, {**record, "engine": tools.model.fingerprint["engine"]})
+        resolved = {k: v for k, v in tools.model.fingerprint.items() if k in RESOLVED}
+        write_json(output.record, {**record, **resolved})
         try:
             if cluster is None:
                 _each(inputs, tools, outcome, resume=resume, progress=progress)
@@ -120,18 +123,21 @@ def run_inference(
     return outcome.report(command)
 
 
-def _open(opening: Opening, inputs: Sequence[Input]) -> tuple[Opening, Segmenter, tuple[str, ...]]:
-    """Open the model, with batches that fit into the memory allowed."""
+def _open(
+    opening: Opening, inputs: Sequence[Input], *, batch: int | None
+) -> tuple[Opening, Segmenter, tuple[str, ...]]:
+    """Open the model, to work in the memory allowed; `batch` is that of a run to be resumed."""
     tools, notices = open_segmenter(opening)
-    section = opening.section
-    if not isinstance(section, TiledInferConfig) or section.max_ram is None:
+    plan, section = tools.plan, opening.section
+    if plan is None or not isinstance(section, TiledInferConfig):
         return opening, tools, notices
-    batch = fit_batch(tools, inputs, section.max_ram)
-    if tools.plan is not None and batch == tools.plan.batch_size:
-        return opening, tools, notices
-    opening = opening._replace(section=section.model_copy(update={"batch_size": batch}))
-    tools, notices = open_segmenter(opening)
-    return opening, tools, (*notices, f"max_ram allows batches of {batch}")
+    memory = Memory(batch or plan.batch_size)
+    if section.max_ram is not None:
+        memory = fit_memory(tools, inputs, section.max_ram, batch=batch)
+        if memory != Memory(plan.batch_size):
+            said = f"max_ram: batches of {memory.batch}, pieces of {memory.piece} pixels"
+            notices = (*notices, said if memory.spare else f"{said}, no spare cache")
+    return opening._replace(memory=memory), within(tools, memory), notices
 
 
 def _check_output(

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -24,7 +24,7 @@ Samples: TypeAlias = NDArray[np.integer]
 """Pixels as a file holds them, shape (height, width, samples), 8 or 16 bits."""
 
 KEPT = 64_000_000
-"""Bytes of decoded segments that are kept in any case."""
+"""Bytes of decoded segments that are kept in any case, unless less is asked for."""
 
 MAX_SEGMENT = 64_000_000
 """Pixels of a segment, at most: one is decoded as a whole."""
@@ -77,6 +77,7 @@ class Segmented:
             much of it as lies in the image. Whatever it raises becomes one line.
         mpp: Micrometres per pixel, where known.
         levels: Coarser copies, largest first.
+        spare: Bytes of decoded segments that are kept even where a row of windows touches fewer.
     """
 
     path: Path
@@ -86,6 +87,7 @@ class Segmented:
     load: Callable[[int, int], RGB]
     mpp: float | None = None
     levels: tuple[Image, ...] = ()
+    spare: int = KEPT
     cache: SegmentCache = field(default_factory=SegmentCache, repr=False, compare=False)
 
     def working_set(self, height: int) -> int:
@@ -121,7 +123,18 @@ class Segmented:
         """Segments that a row of windows touches at worst, or more if they are small."""
         down, across = ceil(self.height / self.segment[0]), ceil(self.width / self.segment[1])
         touched = min(down, (height - 2) // self.segment[0] + 2) * across
-        return min(down * across, max(touched, KEPT // self._segment_bytes))
+        return min(down * across, max(touched, self.spare // self._segment_bytes))
+
+
+def keep_less(image: Image, spare: int) -> Image:
+    """The same image, and its levels, with so many bytes of segments kept in any case.
+
+    Other images keep nothing, or all.
+    """
+    if not isinstance(image, Segmented):
+        return image
+    levels = tuple(keep_less(level, spare) for level in image.levels)
+    return replace(image, spare=spare, levels=levels)
 
 
 def _paste(pixels: RGB, window: Window, segment: RGB, *, top: int, left: int) -> None:

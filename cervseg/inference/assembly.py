@@ -20,13 +20,14 @@ from cervseg.images.masks import write_mask
 from cervseg.images.overlays import draw_overlay, read_reduced, write_picture
 from cervseg.images.pyramid import write_pyramid
 from cervseg.images.resampling import nearest_indices
+from cervseg.images.segments import KEPT, keep_less
 from cervseg.inference.decision import ClassCount, Decision, Inside
 from cervseg.inference.objects.files import write_objects
 from cervseg.inference.objects.finding import Segment, find_objects
 from cervseg.inference.outputs import OutputFolder
 from cervseg.inference.parts import to_steps
 from cervseg.inference.probability import Channels
-from cervseg.inference.rows import RowArray, RowFile, Rows
+from cervseg.inference.rows import PIECE, RowArray, RowFile, Rows
 
 Areas = dict[str, "array[float]"]
 """Pixels of the mask that each object of a class has: 8 bytes an object."""
@@ -49,6 +50,8 @@ class Assembly:
         objects: Also write outlines.
         split: Touching objects are split at centres so many pixels apart; 0: not.
         threads: That compress.
+        piece: Pixels worked on at once, about.
+        spare: Bytes of decoded pixels that the reader of an image may keep in any case.
     """
 
     output: OutputFolder
@@ -60,6 +63,8 @@ class Assembly:
     objects: bool = True
     split: float = 0.0
     threads: int = 1
+    piece: int = PIECE
+    spare: int = KEPT
 
     def assemble(
         self,
@@ -90,7 +95,7 @@ class Assembly:
         mpp_here = None if mpp is None else mpp * image.height / rows.height
         form = _Form(large, mpp_here, scratch, self.threads, self.output.folder)
         with _empty_mask(rows, scratch / "mask.raw" if large else None) as mask:
-            self.decision.decide(only, mask, inside=inside)
+            self.decision.decide(only, mask, inside=inside, piece=self.piece)
             if self.probabilities:
                 names = self._channel_names(channels)
                 form.write(self.output.probabilities(name, large=large), only, names)
@@ -99,7 +104,9 @@ class Assembly:
                 form.write(self.output.disagreement(name, large=large), extra, ["disagreement"])
             areas: Areas = {name: array("d") for name in self.classes.names}
             first = self.decision.first_channel
-            found = find_objects(mask, only, first_channel=first, split=self.split)
+            found = find_objects(
+                mask, only, first_channel=first, split=self.split, piece=self.piece
+            )
             noted = self._noting(found, areas)
             counts = self._write_objects(name, image, mask, found=noted, mpp=mpp)
             self._write_overlay(name, image, mask, large=large)
@@ -145,7 +152,9 @@ class Assembly:
             share = math.sqrt(OVERLAY_PIXELS / (height * width))
             height, width = (max(1, round(n * share)) for n in (height, width))
         picture = draw_overlay(
-            read_reduced(image, height, width), reduce_mask(mask, height, width), self.classes
+            read_reduced(keep_less(image, self.spare), height, width),
+            reduce_mask(mask, height, width),
+            self.classes,
         )
         write_picture(self.output.overlay(name), add_legend(picture, self.classes))
 

@@ -1,7 +1,10 @@
-"""What an image will cost before it is begun: memory, disk, tiles, time."""
+"""What an image will cost before it is begun, and how it is worked in less memory."""
 
 import io
 import time
+from collections.abc import Iterator
+from dataclasses import replace
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -11,13 +14,25 @@ from cervseg.classes import Classes
 from cervseg.grid import TileGrid
 from cervseg.images.image import Image
 from cervseg.images.overlays import draw_overlay
-from cervseg.images.pyramid import scratch_size
+from cervseg.images.pyramid import STRIP, pyramid_memory, scratch_size
+from cervseg.images.segments import KEPT
 from cervseg.inference.assembly import OVERLAY_PIXELS
 from cervseg.inference.prediction import TilePlan
 from cervseg.inference.rows import PIECE
+from cervseg.inference.segment import Segmenter
 
-_SECOND_PASS = 60
-"""Bytes a pixel of the pieces in which the second pass works: probabilities, classes, labels."""
+PIECES = (PIECE, PIECE // 2, PIECE // 4)
+"""Pixels worked on at once in the second pass; with fewer than the last it takes longer."""
+
+_SECOND_PASS = 40
+"""Bytes a pixel and channel of such a piece: probabilities, classes, runs, labels."""
+
+_OBJECTS, _OBJECT_PIXEL = 75_000_000, 125
+"""Bytes that an object takes at most while it is outlined: in all, and a pixel of the mask.
+Measured on noise of which most is one object."""
+
+_OVERLAY = 20
+"""Bytes a pixel of an overlay that is drawn."""
 
 _DRAWINGS = 10
 
@@ -35,6 +50,44 @@ _SECONDS_A_SHOWN_PIXEL = 100e-9
 
 _SECONDS_A_PROBABILITY = 150e-9
 """Of probabilities that are written: a pixel of a channel."""
+
+
+class Memory(NamedTuple):
+    """What is chosen to take less memory. Only the batch may change an answer, in its last bits.
+
+    Args:
+        batch: Tiles a call.
+        spare: Bytes of decoded pixels that a reader keeps where a row of tiles needs fewer.
+        piece: Pixels of the second pass that are worked on at once, about.
+    """
+
+    batch: int
+    spare: int = KEPT
+    piece: int = PIECE
+
+
+def choices(batch: int, *, least: int = 1) -> Iterator[Memory]:
+    """What there is to choose from, the fastest first; the last takes least.
+
+    Smaller pieces cost next to no time. Without spare pixels, those that two rows of tiles share
+    are decoded twice. Smaller batches may slow down the network, in which most of the time goes.
+    """
+    for tiles in range(batch, least - 1, -1):
+        for spare in (KEPT, 0):
+            for piece in PIECES:
+                yield Memory(tiles, spare, piece)
+
+
+def within(tools: Segmenter, memory: Memory) -> Segmenter:
+    """The same tools, working in this way."""
+    assert tools.plan is not None
+    fingerprint = {**tools.model.fingerprint, "batch_size": memory.batch}
+    return replace(
+        tools,
+        model=replace(tools.model, fingerprint=fingerprint),
+        plan=replace(tools.plan, batch_size=memory.batch, spare=memory.spare),
+        assembly=replace(tools.assembly, piece=memory.piece, spare=memory.spare),
+    )
 
 
 class Costs(NamedTuple):
@@ -97,6 +150,8 @@ def forecast(
     large: bool,
     written: bool,
     checked: float,
+    piece: int = PIECE,
+    blur: float = 0.0,
 ) -> Forecast:
     """Say what an image will cost with batches of `plan.batch_size`.
 
@@ -108,16 +163,19 @@ def forecast(
         large: Whether it is worked on disk.
         written: Whether probabilities are.
         checked: Tiles that take as long as the self-check.
+        piece: Pixels worked on at once in the second pass.
+        blur: Sigma of a Gaussian on the probabilities, for which it reads more rows; pixels.
     """
     grid = plan.grid(view)
     pixels = target[0] * target[1]
     bands = grid.height * grid.width * plan.channels * 2
-    first = _first_pass(grid, plan, view)
-    piece = min(pixels, PIECE)
-    second = piece * _SECOND_PASS * max(1, plan.channels)
-    first += max(costs.kept, plan.batch_size * costs.tile)
+    first = _first_pass(grid, plan) + max(costs.kept, plan.batch_size * costs.tile)
+    around = 2 * ceil(4 * blur) * target[1]
+    work = min(pixels, max(target[1], piece) + around) * plan.channels * _SECOND_PASS
+    work += min(_OBJECTS, pixels * _OBJECT_PIXEL)
+    second = costs.kept + (max(work, _files(target, plan, written=written)) if large else work)
     whole = 0 if large else bands + pixels * 24  # the bands, the mask and its overlay
-    memory = costs.idle + max(first, costs.kept + second) + whole
+    memory = costs.idle + max(first, second) + view.working_set(grid.size) + whole
     probabilities = pixels * plan.channels * 2
     scratch = pixels + max(
         scratch_size(*target, dtype="uint8"),
@@ -131,10 +189,21 @@ def forecast(
     return Forecast(len(grid), memory, costs.idle, disk, seconds)
 
 
-def _first_pass(grid: TileGrid, plan: TilePlan, view: Image) -> int:
+def _first_pass(grid: TileGrid, plan: TilePlan) -> int:
     """Strips being blended, the band being written, tiles and answers on their way."""
     strips = 2 * grid.size * grid.width * plan.channels * 4
     band = (grid.size - grid.overlap) * grid.width * plan.channels * 2
     area = plan.batch_size * grid.size**2
     tiles = 4 * area * 3 + 3 * area * plan.channels * 4
-    return strips + band + tiles + view.working_set(grid.size)
+    return strips + band + tiles
+
+
+def _files(target: tuple[int, int], plan: TilePlan, *, written: bool) -> int:
+    """What the one of the files of a large image takes that takes most while it is written."""
+    pixels, width = target[0] * target[1], target[1]
+    mask = pyramid_memory(width, dtype="uint8")
+    overlay = min(pixels, OVERLAY_PIXELS) * _OVERLAY
+    if not written:
+        return max(mask, overlay)
+    strip = STRIP * width * plan.channels * _SECOND_PASS
+    return max(overlay, strip + pyramid_memory(width, channels=plan.channels, dtype="uint16"))

@@ -15,7 +15,7 @@ from cervseg.contract import Contract
 from cervseg.errors import ConfigError
 from cervseg.inference.objects.cleaning import Cleaning, clean
 from cervseg.inference.probability import Blurred
-from cervseg.inference.rows import RowArray, Rows, WritableRows, pieces
+from cervseg.inference.rows import PIECE, RowArray, Rows, WritableRows, pieces
 
 Inside = Callable[[int, int], NDArray[np.bool_]]
 """From the top and the number of rows to which of their pixels count."""
@@ -55,24 +55,32 @@ class Decision:
         self.decide(RowArray(probabilities), RowArray(mask))
         return mask
 
-    def decide(self, rows: Rows, mask: WritableRows, *, inside: Inside | None = None) -> None:
+    def decide(
+        self,
+        rows: Rows,
+        mask: WritableRows,
+        *,
+        inside: Inside | None = None,
+        piece: int = PIECE,
+    ) -> None:
         """Decide an image piece by piece.
 
         Args:
             rows: Probabilities, float32.
             mask: Takes the classes.
             inside: Says of rows which pixels count; the others become background.
+            piece: Pixels worked on at once, about; the mask does not depend on it.
         """
         if self.blur:
             rows = Blurred(rows, self.blur)
-        limits = self._find_limits(rows)
-        for top, height in pieces(rows):
+        limits = self._find_limits(rows, piece)
+        for top, height in pieces(rows, piece):
             classes = self._classify(rows.read(top, height), limits)
             if inside is not None:
                 classes[~inside(top, height)] = 0
             mask.write(top, classes)
         steps = Cleaning(self.hysteresis, self.fill_holes, self.min_area)
-        clean(mask, rows, steps, first_channel=self.first_channel)
+        clean(mask, rows, steps, first_channel=self.first_channel, piece=piece)
 
     def _classify(self, probabilities: Probabilities, limits: NDArray[np.float32] | None) -> Mask:
         if limits is None:
@@ -81,7 +89,7 @@ class Decision:
         best = over.argmax(axis=-1)
         return np.where(over.max(axis=-1) >= 1, best + 1, 0).astype(np.uint8)
 
-    def _find_limits(self, rows: Rows) -> NDArray[np.float32] | None:
+    def _find_limits(self, rows: Rows, piece: int) -> NDArray[np.float32] | None:
         """The threshold of each channel; of a softmax none."""
         if self.activation == "softmax":
             return None
@@ -89,7 +97,7 @@ class Decision:
             return np.asarray(self.thresholds, np.float32)
         find = _otsu if self.thresholds == "otsu" else _triangle
         counts: NDArray[np.float64] | float = 0.0
-        for top, height in pieces(rows):
+        for top, height in pieces(rows, piece):
             channels = np.moveaxis(rows.read(top, height), -1, 0)
             counts = counts + np.stack([_histogram(channel) for channel in channels])
         return np.asarray([find(row) for row in np.asarray(counts)], np.float32)

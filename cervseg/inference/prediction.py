@@ -12,6 +12,7 @@ from cervseg.contract import Contract, Predictor
 from cervseg.errors import ConfigError
 from cervseg.grid import TileGrid, Window
 from cervseg.images.image import Image
+from cervseg.images.segments import KEPT, keep_less
 from cervseg.images.views import Padded, Scaled, fit_image, scale_image
 from cervseg.inference.bands import Band, Skip, predict_bands
 from cervseg.inference.parts import BandList, Parts
@@ -37,6 +38,7 @@ class TilePlan:
         scale: Model pixels per full-size pixel.
         channels: Of the model's output.
         notices: What the user should know of it.
+        spare: Bytes of decoded pixels that a reader may keep in any case.
     """
 
     size: int
@@ -47,9 +49,11 @@ class TilePlan:
     scale: float
     channels: int
     notices: tuple[str, ...] = ()
+    spare: int = KEPT
 
     def view(self, image: Image, file_scale: Sequence[float] = FULL_SIZE) -> Scaled:
         """The image at the model's scale."""
+        image = keep_less(image, self.spare)
         return scale_image(image, file_scale[0] * self.scale, file_scale[1] * self.scale)
 
     def grid(self, view: Image) -> TileGrid:

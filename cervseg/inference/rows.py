@@ -10,8 +10,8 @@ from numpy.typing import DTypeLike, NDArray
 from cervseg.errors import DataError
 from cervseg.files import output_error
 
-PIECE = 4_000_000
-"""Pixels that are worked on at once, about."""
+PIECE = 1_000_000
+"""Pixels that are worked on at once, about: four times as many took no less time."""
 
 
 class Rows(Protocol):

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 from time import sleep
@@ -9,7 +10,7 @@ import pytest
 from cervseg.errors import DataError
 from cervseg.grid import Window
 from cervseg.images import segments
-from cervseg.images.segments import Segmented
+from cervseg.images.segments import Segmented, keep_less
 
 PATH = Path("a.tif")
 
@@ -63,9 +64,8 @@ def test_a_segment_that_could_not_be_read_is_tried_again_and_each_reader_hears_w
     assert broken.read(Window(20, 30, 1, 1)).tolist() == [[[11, 11, 11]]]
 
 
-def test_no_more_is_kept_than_was_said(monkeypatch):
-    monkeypatch.setattr(segments, "KEPT", 0)
-    tall = image(blank, height=60_000, segment=(20, 30))
+def test_no_more_is_kept_than_was_said():
+    tall = keep_less(image(blank, height=60_000, segment=(20, 30)), 0)
 
     for top in range(0, 2000, 37):
         for left in (0, 20, 40):
@@ -79,3 +79,14 @@ def test_no_more_is_kept_than_was_said(monkeypatch):
 def test_a_little_is_kept_in_any_case_but_never_more_than_there_is():
     assert image(blank).working_set(1) == 60 * 90 * 3
     assert image(blank, height=10**6).working_set(1) == segments.KEPT // 1800 * 1800
+
+
+def test_less_is_kept_of_an_image_and_its_levels_but_the_same_is_read():
+    full = replace(image(blank, height=6000), levels=(image(blank, height=3000),))
+
+    less = keep_less(full, 20_000)
+
+    assert less.working_set(1) == 20_000 // 1800 * 1800 < full.working_set(1)
+    assert less.levels[0].working_set(1) == less.working_set(1)
+    window = Window(115, 7, 50, 61)
+    np.testing.assert_array_equal(less.read(window), full.read(window))

@@ -55,6 +55,21 @@ def test_a_name_with_dots_and_folders_keeps_both(written):
     ]
 
 
+@pytest.mark.parametrize("piece, rows", [(1, {1}), (14, {1, 2}), (10**6, {5})])
+def test_probabilities_are_read_piece_by_piece(written, monkeypatch, *, piece, rows):
+    heights, read = set(), RowArray.read
+
+    def note(self, top, height):
+        if self.array.ndim == 3:
+            heights.add(height)
+        return read(self, top, height)
+
+    monkeypatch.setattr(RowArray, "read", note)
+    written(decision=Decision("softmax", (0.5, 0.5), hysteresis=0.6), piece=piece)
+
+    assert heights == rows
+
+
 def test_the_mask_holds_class_indices_under_a_palette(written):
     folder, _ = written(objects=False)
 
