@@ -15,8 +15,9 @@ SUPPORTED := 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13
 VENV := .venv
 BIN := $(VENV)/bin
 CERVSEG := $(BIN)/python -m cervseg
-# Two processes share the tests; each takes up to 6 GB in the end.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+# Two processes share the tests; each takes up to 6 GB in the end. Both would compile all tests
+# each time, if bytecode was not kept.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
 READY := $(VENV)/.installed
 BEGUN := $(VENV)/.unfinished
 

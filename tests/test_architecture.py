@@ -8,6 +8,7 @@ import inspect
 import re
 import subprocess
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +32,6 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "cervseg"
 PAGE = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
 FILES = sorted(PACKAGE.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 FLOOR = "errors, arrays, classes, grid, contract, reports, files, runs, machine"
 
 LONG_FILES: dict[str, str] = {}
@@ -39,6 +39,12 @@ LONG_FILES: dict[str, str] = {}
 
 SECTIONS = {kinds_of(section)[0]: section for section in section_models(ModelConfig)}
 """Section `model` of each network."""
+
+
+@cache
+def trees():
+    """The syntax of each file; by a function, for what every process collects must be quick."""
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 
 def block(heading, language=""):
@@ -112,7 +118,7 @@ def imports(path):
         for child in ast.iter_child_nodes(node):
             visit(child, late)
 
-    visit(TREES[path], False)
+    visit(trees()[path], False)
     return found
 
 
@@ -222,7 +228,7 @@ HOMES = {
 def real(name):
     """The same class or function in the package, as a tree."""
     path = PACKAGE / f"{HOMES[name]}.py"
-    (node,) = [node for node in TREES[path].body if getattr(node, "name", None) == name]
+    (node,) = [node for node in trees()[path].body if getattr(node, "name", None) == name]
     return node
 
 
@@ -321,16 +327,19 @@ def test_the_sketch_computes_what_the_package_does(sketch, *, grid, margin):
 
 # House rules
 
-FUNCTIONS = [
-    (name_of(path), node)
-    for path, tree in TREES.items()
-    for node in ast.walk(tree)
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-]
+
+@cache
+def functions():
+    return [
+        (name_of(path), node)
+        for path, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
 
 
 def test_functions_are_short():
-    lengths = sorted(node.end_lineno - node.lineno + 1 for _, node in FUNCTIONS)
+    lengths = sorted(node.end_lineno - node.lineno + 1 for _, node in functions())
 
     assert np.quantile(lengths, 0.9) < 31
 
@@ -347,7 +356,7 @@ def test_files_are_short():
 
 def test_what_is_caught_is_narrow():
     broad = []
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         for node in ast.walk(tree):
             if not isinstance(node, ast.ExceptHandler):
                 continue
@@ -364,7 +373,7 @@ def test_what_is_caught_is_narrow():
 def test_only_the_console_prints():
     printing = {
         name_of(path)
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.stdout.write")
     }
@@ -386,7 +395,7 @@ def test_one_file_knows_the_backend(library):
 
 def test_only_the_runtime_writes_the_environment():
     writing = set()
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         for node in ast.walk(tree):
             written = isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del)
             changed = isinstance(node, ast.Attribute) and node.attr in ("setdefault", "update")
