@@ -1,6 +1,6 @@
 """Predict an image in bands: finished rows of full width, from top to bottom."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import NamedTuple, TypeVar
@@ -56,7 +56,7 @@ def predict_bands(
     stop: int | None = None,
     skip: Skip | None = None,
     bar: Bar | None = None,
-) -> Iterator[Band]:
+) -> Generator[Band, None, None]:
     """Yield the bands of an image, the same bits whoever computes them, from wherever.
 
     Memory grows with the width of the image, not with its height. While one batch is predicted

@@ -1,10 +1,9 @@
 """Probabilities of an image in its own grid: tile by tile, or as a whole."""
 
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
-from typing import cast
 
 from cervseg.arrays import Probabilities
 from cervseg.config.inference import TiledInferConfig
@@ -202,7 +201,7 @@ def fill_parts(
             skip=skip,
             bar=bar,
         )
-        with closing(cast("Generator[Band, None, None]", finished)):  # see `ahead`
+        with closing(finished):  # see `ahead`
             for number, band in zip(numbers, finished, strict=True):
                 parts.add(number, band)
 

@@ -5,7 +5,6 @@ what no longer fits is refused as the system does it, after the part that fitted
 """
 
 import errno
-import hashlib
 import io
 import os
 import shlex
@@ -123,14 +122,6 @@ def words(given, output, kind):
             "--output", str(output), *(w for s in settings for w in ("--set", s))]  # fmt: skip
 
 
-def digests(folder):
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
 class Undisturbed(NamedTuple):
     """A run that nothing disturbed: its outputs, and what was written in which order."""
 
@@ -160,7 +151,7 @@ def on(disk):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(given, tmp_path_factory):
+def undisturbed(given, tmp_path_factory, digests):
     found = {}
     for kind in WRITTEN:
         output = tmp_path_factory.mktemp(kind) / "out"
@@ -185,7 +176,7 @@ def test_every_byte_of_the_outputs_goes_through_python(undisturbed, kind):
 
 @pytest.mark.parametrize(("kind", "name"), [(k, n) for k, names in WRITTEN.items() for n in names])
 def test_a_full_disk_is_one_line_and_resuming_gives_the_same_bytes(
-    given, undisturbed, *, tmp_path, capsys, kind, name
+    given, undisturbed, *, tmp_path, capsys, kind, name, digests
 ):
     output, whole = tmp_path / "out", undisturbed[kind]
     command = words(given, output, kind)
@@ -207,7 +198,9 @@ def test_a_full_disk_is_one_line_and_resuming_gives_the_same_bytes(
 
 
 @pytest.mark.parametrize("name", ["masks/a.partial/00001.band", "objects/b.geojson"])
-def test_a_disk_that_turns_read_only_is_one_line(given, undisturbed, *, tmp_path, capsys, name):
+def test_a_disk_that_turns_read_only_is_one_line(
+    given, undisturbed, *, tmp_path, capsys, name, digests
+):
     output, whole = tmp_path / "out", undisturbed["large"]
 
     with on(Disk(output, whole.until(name), errno.EROFS)):
@@ -233,7 +226,7 @@ MOMENTS = {
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("fault", ["vanishes", "is cut short"])
 def test_an_image_that_vanishes_or_is_cut_short_fails_alone(
-    given, undisturbed, *, tmp_path, monkeypatch, capsys, moment, fault
+    given, undisturbed, *, tmp_path, monkeypatch, capsys, moment, fault, digests
 ):
     mine = Given(given.model, [Path(shutil.copy(path, tmp_path)) for path in given.images])
     first, output, whole = mine.images[0], tmp_path / "out", undisturbed["large"]
@@ -274,7 +267,7 @@ def after(patch, owner, name, *, harm):
 
 
 def test_a_finished_band_that_vanishes_fails_its_image_alone(
-    given, undisturbed, *, tmp_path, monkeypatch, capsys
+    given, undisturbed, *, tmp_path, monkeypatch, capsys, digests
 ):
     output, whole = tmp_path / "out", undisturbed["large"]
     band = output / "masks/a.partial/00001.band"
