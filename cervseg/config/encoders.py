@@ -101,7 +101,7 @@ class LiteUNetConfig(EncoderConfig):
 
     architecture: Literal["lite_unet"] = Field(description="which network")
     encoder_weights: EncoderWeights = Field(
-        "none", description="none, or a file that scripts/convert_lite_weights.py makes"
+        "none", description="none, imagenet (in the package), or a file of them"
     )
     decoder_filters: tuple[Filters, Filters, Filters, Filters] = Field(
         (128, 64, 48, 32), description="of the way up, from stride 16 to 2"

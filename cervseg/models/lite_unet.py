@@ -8,12 +8,14 @@ import keras
 from keras import layers
 
 from cervseg.arrays import Tensor
+from cervseg.contract import builtin_folder
 from cervseg.errors import ModelError
 from cervseg.models.blocks import convolve, logits, network, resize
 from cervseg.models.normalization import BatchNormalization
 from cervseg.models.weights import load_weights
 
-CONVERTER = "scripts/convert_lite_weights.py"
+IMAGENET = Path("encoders") / "efficientnet_lite0.weights.h5"
+"""Among the built-in models; written by the converter, see the notice beside it."""
 
 
 class Stage(NamedTuple):
@@ -107,15 +109,15 @@ def load_encoder(model: Tensor, source: str | Path) -> None:
 
     Args:
         model: Of `build`.
-        source: HDF5 with exactly the variables whose names start with `encoder_`. Those of
-            ImageNet can't be downloaded: a script makes them.
+        source: HDF5 with exactly the variables whose names start with `encoder_`; `imagenet` is
+            the file in the package.
 
     Raises:
         ModelError: The file is missing or broken, or does not fit.
     """
-    path = Path(source)
+    path = builtin_folder() / IMAGENET if source == "imagenet" else Path(source)
     if not path.is_file():
-        raise ModelError(f"{path}: no such weights", hint=f"{CONVERTER} makes those of ImageNet")
+        raise ModelError(f"{path}: no such weights", hint="those in the package are `imagenet`")
     load_weights(path, model, prefix="encoder_")
 
 

@@ -38,7 +38,7 @@ def take_ready_made(config: Network, path: Path | None, network: Tensor) -> None
         if isinstance(config, NamedEncoderConfig):
             load_encoder_weights(network, config.encoder, config.encoder_weights)
         else:
-            load_encoder(network, Path(config.encoder_weights))
+            load_encoder(network, config.encoder_weights)
         log.info("encoder weights: %s", config.encoder_weights)
     if path is not None:
         start_from(path, network)

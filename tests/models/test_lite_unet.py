@@ -202,13 +202,22 @@ def test_an_encoder_is_loaded_from_a_file_and_the_decoder_left_alone(tmp_path, g
     assert all(np.array_equal(after[name], decoder[name]) for name in decoder)
 
 
-@pytest.mark.parametrize("source", ["imagenet", Path("nowhere/encoder.weights.h5")])
-def test_what_is_no_file_is_refused_and_the_script_that_makes_one_named(model, source):
+def test_what_is_no_file_is_refused_and_the_one_in_the_package_named(model):
     with pytest.raises(ModelError) as caught:
-        load_encoder(model, source)
+        load_encoder(model, Path("nowhere/encoder.weights.h5"))
 
-    assert str(caught.value) == f"{source}: no such weights"
-    assert caught.value.hint == "scripts/convert_lite_weights.py makes those of ImageNet"
+    assert str(caught.value) == "nowhere/encoder.weights.h5: no such weights"
+    assert caught.value.hint == "those in the package are `imagenet`"
+
+
+def test_the_encoder_of_imagenet_comes_with_the_package():
+    other = made()
+
+    load_encoder(other, "imagenet")
+
+    variances = {k: a for k, a in encoder_weights(other).items() if k.endswith("moving_variance")}
+    assert len(variances) == 48
+    assert all(len(np.unique(a)) > 1 for a in variances.values())  # measured, not as they begin
 
 
 @pytest.mark.parametrize("flaw", ["shape", "missing", "more", "whole"])
