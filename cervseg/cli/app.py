@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from cervseg import __version__
-from cervseg.cli import config, convert, dataset, evaluate, export, infer, inspect, train
+from cervseg.cli import config, convert, dataset, evaluate, export, infer, inspect, plan, train
 from cervseg.cli.job import Job, Talk
 from cervseg.cli.options import NO_VALUE, epilog
 from cervseg.console import (
@@ -90,6 +90,7 @@ def _config(context: typer.Context) -> None:
     _show_help(context)
 
 
+app.command("plan", epilog=epilog(*plan.EXAMPLES))(plan.plan)
 app.command("dataset-tile", epilog=epilog(*dataset.EXAMPLES))(dataset.dataset_tile)
 app.command("dataset-check", epilog=epilog(*dataset.CHECK_EXAMPLES))(dataset.dataset_check)
 app.command("convert", epilog=epilog(*convert.EXAMPLES))(convert.convert)

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from cervseg.cli.job import Job, Talk
-from cervseg.cli.options import ConfigFile, Debug, Json, Output, Overrides, Overwrite, Quiet
+from cervseg.cli.options import (
+    ConfigFile,
+    Debug,
+    Json,
+    Output,
+    OutputFile,
+    Overrides,
+    Overwrite,
+    Quiet,
+)
 from cervseg.errors import ConfigError, OutputError
 from cervseg.reports import Progress, Report
 
@@ -44,10 +53,6 @@ Images = Annotated[
 Masks = Annotated[
     Path | None,
     typer.Argument(metavar="MASKS", help="The folder of their masks.", show_default=False),
-]
-OutputFile = Annotated[
-    Path | None,
-    typer.Option("--output", metavar="FILE", help="The file to write. Default: stdout."),
 ]
 
 

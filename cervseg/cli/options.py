@@ -34,6 +34,10 @@ Models = Annotated[
 Output = Annotated[
     Path | None, typer.Option("--output", metavar="DIR", help="The folder to write.")
 ]
+OutputFile = Annotated[
+    Path | None,
+    typer.Option("--output", metavar="FILE", help="The file to write. Default: stdout."),
+]
 Overwrite = Annotated[
     bool,
     typer.Option(

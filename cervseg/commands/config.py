@@ -79,10 +79,10 @@ def starter_config(images: Path, masks: Path | None = None) -> str:
     names, (height, width) = _survey(images)
     beside = images.parent / "masks"
     masks = beside if masks is None and beside.is_dir() else masks
-    guess = _guess_masks(masks) if masks else _Masks("threshold", _name_classes([_colour(0)]))
+    guess = guess_masks(masks) if masks else _Masks("threshold", _name_classes([_colour(0)]))
     scale, size = _choose_tiles(height, width)
     tiles = _count_tiles(height * scale, size) * _count_tiles(width * scale, size)
-    name = _experiment_name(images)
+    name = experiment_name(images)
     lines = {
         "data:": None,
         f"  output: {format_value(f'datasets/{name}')}": "the tiles are written here",
@@ -93,7 +93,7 @@ def starter_config(images: Path, masks: Path | None = None) -> str:
         else "put your masks there",
         f"  classes: {format_value(guess.classes)}": "foreground classes and their colours",
         f"  masks: {{read: {guess.read}}}": _READING_NOTES[guess.read],
-        f"  {_propose_groups(names)}": "what no split may divide: a slide, a patient",
+        f"  {propose_groups(names)}": "what no split may divide: a slide, a patient",
         f"  scale: {scale:g}": "of the images the network sees; larger shows more detail",
         f"  tile_size: {size}": f"a field of {width} x {height} becomes {_tiles(tiles)}",
         f"  overlap: {size // 4}": "pixels that neighbouring tiles share",
@@ -157,7 +157,7 @@ def _count_tiles(length: float, size: int) -> int:
     return 1 + math.ceil(max(0.0, length - size) / (size - size // 4))
 
 
-def _experiment_name(images: Path) -> str:
+def experiment_name(images: Path) -> str:
     """The first telling folder name from below, fit for a file name."""
     generic = {"images", "image", "imgs", "train", "valid", "test", "", ".", ".."}
     parts = [part for part in reversed(images.absolute().parts) if part.lower() not in generic]
@@ -165,7 +165,7 @@ def _experiment_name(images: Path) -> str:
     return name or "cervseg"
 
 
-def _propose_groups(stems: Sequence[str]) -> str:
+def propose_groups(stems: Sequence[str]) -> str:
     """A `group_pattern` as a comment: the first that makes fewer groups than there are names."""
     patterns = (r"^(\d+)-", r"^(.+)_\d+x\d+$", r"^(.+?)[-_]", r"^(.+)[-_]\d+$")
     for pattern in patterns:
@@ -176,7 +176,7 @@ def _propose_groups(stems: Sequence[str]) -> str:
     return "# group_pattern: '^(slide[0-9]+)'"
 
 
-def _guess_masks(folder: Path) -> _Masks:
+def guess_masks(folder: Path) -> _Masks:
     """How masks are to be read, and their classes."""
     paths = _spread(find_images(folder))
     if not paths:

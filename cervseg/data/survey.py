@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cervseg.classes import Classes
-from cervseg.config.data import DataConfig, FolderSplit
+from cervseg.config.data import DataConfig, FolderSplit, FractionSplit
 from cervseg.config.sources import FolderSource
 from cervseg.data.fields import Field
 from cervseg.data.manifest import DOCUMENT, Dataset, open_dataset
@@ -74,12 +74,28 @@ def survey_folder(folder: Path, data: DataConfig) -> Survey:
     """
     if (folder / DOCUMENT).is_file():
         return _survey_dataset(open_dataset(folder))
+    data = config_of_folder(folder, data)
+    if not isinstance(data.split, FolderSplit):
+        listed = list_fields(data)
+        return Survey(str(folder), listed.fields, data.class_table(), listed.problems, [], {})
+    return survey_config(data)._replace(heading=str(folder), tiles={})
+
+
+def config_of_folder(folder: Path, data: DataConfig) -> DataConfig:
+    """Section `data` for a folder with `images` and `masks` in it, or in its split folders.
+
+    Args:
+        folder: To look into.
+        data: What the section says beside its source.
+
+    Raises:
+        DataError: It is none of these.
+    """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
     if (folder / "images").is_dir():
         source = FolderSource(images=folder / "images", masks=folder / "masks")
-        listed = list_fields(data.model_copy(update={"source": (source,)}))
-        return Survey(str(folder), listed.fields, data.class_table(), listed.problems, [], {})
+        return data.model_copy(update={"source": (source,), "split": FractionSplit()})
     names = [name for known in SPLIT_FOLDERS.values() for name in known]
     if not any((folder / name / "images").is_dir() for name in names):
         raise DataError(
@@ -88,8 +104,7 @@ def survey_folder(folder: Path, data: DataConfig) -> Survey:
         )
     source = FolderSource(images=folder / "{split}/images", masks=folder / "{split}/masks")
     update = {"source": (source,), "split": FolderSplit(kind="folders"), "folds": None}
-    survey = survey_config(data.model_copy(update=update))
-    return survey._replace(heading=str(folder), tiles={})
+    return data.model_copy(update=update)
 
 
 def _survey_dataset(dataset: Dataset) -> Survey:

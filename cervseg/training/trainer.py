@@ -137,16 +137,7 @@ def fit(
     contract = with_geometry(contract, network)
     freeze(network, setup.train.freeze)
     batches, validation = make_batches(setup, progress)
-    model.compile(
-        optimizer=make_optimizer(setup.train, len(batches)),
-        loss=SegmentationLoss(
-            loss_terms(setup.train),
-            contract.activation,
-            channels=contract.channels,
-            side_weight=setup.train.side_weight,
-        ),
-        metrics=make_metrics(setup.train.metrics, contract.classes.names, contract.activation),
-    )
+    compile_model(model, setup.train, contract, steps_per_epoch=len(batches))
     _check_memory(model, setup)
     state = load_state(setup.run.state, model) if resume else None
     if state is None:
@@ -158,6 +149,22 @@ def fit(
         _run_epochs(setup, (model, final_network(network)), contract, state=state,
                     data=(batches, validation), progress=progress)  # fmt: skip
     return contract, state
+
+
+def compile_model(
+    model: Tensor, config: TrainConfig, contract: Contract, *, steps_per_epoch: int
+) -> None:
+    """Give a network the optimiser, loss and metrics of a training."""
+    model.compile(
+        optimizer=make_optimizer(config, steps_per_epoch),
+        loss=SegmentationLoss(
+            loss_terms(config),
+            contract.activation,
+            channels=contract.channels,
+            side_weight=config.side_weight,
+        ),
+        metrics=make_metrics(config.metrics, contract.classes.names, contract.activation),
+    )
 
 
 def make_batches(

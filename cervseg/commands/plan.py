@@ -1,0 +1,174 @@
+"""`cervseg plan`: look at annotated images and draw up the config that suits them."""
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from cervseg import machine, runtime
+from cervseg.commands.config import experiment_name, guess_masks, propose_groups
+from cervseg.commands.draft import draft_contract
+from cervseg.config import Config
+from cervseg.config.data import DataConfig
+from cervseg.config.loader import DEFAULT, load_config
+from cervseg.config.syntax import format_value
+from cervseg.data.examination import examine_all
+from cervseg.data.manifest import DOCUMENT, open_dataset
+from cervseg.data.survey import Survey, config_of_folder, survey_config, survey_folder
+from cervseg.errors import DataError
+from cervseg.planning import Choice, Facts, choose, find_facts, write_plan
+from cervseg.reports import SILENT, Progress
+
+log = logging.getLogger("cervseg")
+
+PLANNED = {"output", "scale", "tile_size", "overlap", "sampling", "extra_scales", "include_reduced",
+           "keep_empty", "cache", "preprocess"}  # fmt: skip
+"""Keys of `data` that a plan decides, or leaves at their defaults."""
+
+FEW_GROUPS = 12
+"""With fewer, the score of one split says little."""
+
+MEMORY_SHARE = 0.5
+"""Of what is free, for a step's activations."""
+
+VALIDATION = 1.25
+"""Time of a training over that of its steps."""
+
+
+def plan(
+    subject: Path | str,
+    *,
+    overrides: Sequence[str] = (),
+    progress: Progress = SILENT,
+) -> str:
+    """Measure annotated images and this machine; choose scale, tiles, network and training.
+
+    Args:
+        subject: A config, whose section `data` names images, masks, classes, groups and splits and
+            keeps what it says of them; a dataset folder; or a folder with `images` and `masks`.
+        overrides: `section.key=value` each, for section `data` of such a config.
+        progress: Draws the bars.
+
+    Returns:
+        A config as YAML, each key with its reason.
+
+    Raises:
+        ConfigError: The config is wrong.
+        DataError: There are no annotated objects to look at.
+    """
+    subject = Path(subject)
+    data, survey = _survey(subject, overrides)
+    examined = examine_all(survey.fields, survey.classes, progress=progress)
+    read = [one for one in examined if one.statistics is not None]
+    if not read:
+        raise DataError(f"{subject}: no image can be read", hint="cervseg dataset-check tells why")
+    facts = find_facts(
+        [one.statistics for one in read if one.statistics],
+        [one.field.scale for one in read],
+        survey.classes.names,
+    )
+    name = experiment_name(data.output if subject.is_file() else subject)
+    machine.keep_all_blocks()
+    runtime.start()
+    choices, costs = _fit_machine(facts, data, name)
+    for notice in _notices(facts, data, unread=len(examined) - len(read)):
+        log.warning(notice)
+    return write_plan(
+        [*_keep(data, name, survey), *choices],
+        head=[*_describe(facts, data, name), *costs],
+    )
+
+
+def _survey(subject: Path, overrides: Sequence[str]) -> tuple[DataConfig, Survey]:
+    """Section `data` as far as it is known, and the images it names."""
+    loaded = load_config(subject if subject.is_file() else None, overrides)
+    data = loaded.config.data
+    if subject.is_file():
+        return data, survey_config(data)
+    if (subject / DOCUMENT).is_file():
+        try:
+            data = DataConfig.model_validate(open_dataset(subject).document.get("options"))
+        except ValidationError as exc:
+            raise DataError(f"{subject / DOCUMENT}: broken dataset: wrong options") from exc
+        return data, survey_folder(subject, data)
+    data = config_of_folder(subject, data)
+    masks = sorted(subject.glob("masks")) or sorted(subject.glob("*/masks"))
+    if loaded.origins["data.masks.read"] == DEFAULT and masks:
+        guess = guess_masks(masks[0])
+        reading = data.masks.model_copy(update={"read": guess.read})
+        data = data.model_copy(update={"classes": guess.classes, "masks": reading})
+    return data, survey_config(data)
+
+
+def _keep(data: DataConfig, name: str, survey: Survey) -> list[Choice]:
+    """What section `data` says and a plan leaves alone."""
+    said = data.model_dump(mode="json", exclude_defaults=True, exclude=PLANNED)
+    kept = [Choice("data.output", f"datasets/{name}", "the dataset folder to write")]
+    kept += [Choice(f"data.{key}", value, "") for key, value in said.items()]
+    if not any(key.startswith("group_") for key in said):
+        proposal = propose_groups([field.name for field in survey.fields])
+        kept[-1] = kept[-1]._replace(
+            reason=f"{proposal.lstrip('# ')} if a slide has several images"
+        )
+    return kept
+
+
+def _fit_machine(facts: Facts, data: DataConfig, name: str) -> tuple[list[Choice], list[str]]:
+    """The choices that this machine's memory allows, and what they cost on it."""
+    from cervseg.models.costs import training_bytes
+    from cervseg.models.folder import build_network
+    from cervseg.training import rehearsal
+
+    choices = choose(facts, name)
+    config = _as_config(data, choices)
+    network = build_network(draft_contract(config), where="the plan")
+    side, free = config.data.tile_size, machine.available_memory()
+    fixed, crop = training_bytes(network, 0, side), training_bytes(network, 1, side)
+    limit = max(1, int((MEMORY_SHARE * free - fixed) / max(1, crop - fixed)))
+    choices = choose(facts, name, batch_limit=limit)
+    config = _as_config(data, choices)
+    cost = rehearsal.rehearse(draft_contract(config), config.train)
+    steps = config.train.epochs * (config.train.steps_per_epoch or 1)
+    minutes = math.ceil(steps * cost.seconds * VALIDATION / 60)
+    return choices, [
+        f"time      about {minutes} min of training: {steps} steps of {cost.seconds:.2g} s each, "
+        "measured here,",
+        "          and a quarter for validation",
+        f"memory    {cost.memory / 1e9:.1f} GB while training, of {free / 1e9:.1f} GB free; "
+        f"{runtime.allowed_cores()} cores",
+    ]
+
+
+def _notices(facts: Facts, data: DataConfig, *, unread: int) -> Iterator[str]:
+    if unread:
+        yield f"not read and not counted: {unread} of the images; cervseg dataset-check tells why"
+    if facts.groups < FEW_GROUPS and data.folds is None:
+        folds = min(5, max(3, facts.groups))
+        yield (
+            f"{facts.groups} groups are few to score one split: data.folds: {folds} and "
+            "train --all-folds score each image once"
+        )
+
+
+def _as_config(data: DataConfig, choices: Sequence[Choice]) -> Config:
+    """The planned config, as the commands would read it."""
+    overrides = [f"{choice.key}={format_value(choice.value)}" for choice in choices]
+    config = load_config(None, overrides).config
+    planned = {"classes": data.classes, "tile_size": config.data.tile_size}
+    return config.model_copy(update={"data": data.model_copy(update=planned)})
+
+
+def _describe(facts: Facts, data: DataConfig, name: str) -> list[str]:
+    """The head of the file: what it was drawn up from."""
+    sizes = ", ".join(f"{size:.0f}" for size in facts.diameters)
+    return [
+        f"{name}: drawn up by cervseg plan; a comment beside each key says why.",
+        "",
+        f"data      {facts.images} images in {facts.groups} groups, {facts.width} x {facts.height} "
+        f"in the middle; {facts.objects} objects,",
+        f"          {sizes} pixels across, on {facts.foreground:.1%} of the pixels",
+        f"command   cervseg dataset-tile {name}.yaml && cervseg train {name}.yaml"
+        + (" --all-folds" if data.folds else ""),
+    ]

@@ -1,0 +1,118 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cervseg.commands.plan import plan
+from cervseg.config.loader import load_config
+from cervseg.errors import DataError
+from cervseg.training import rehearsal
+
+pytestmark = pytest.mark.usefixtures("started")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rehearsal, "rehearse", lambda *_: rehearsal.Cost(0.5, 2 * 10**9))
+    return tmp_path
+
+
+def write_fields(folder, *, count=3, height=301, width=402, colour=(0, 255, 0), side=80):
+    """Fields with a square object each."""
+    for i in range(count):
+        pixels = np.full((height, width, 3), 200 + i, np.uint8)
+        mask = np.zeros((height, width, 3), np.uint8)
+        mask[20 + i : 20 + i + side, 30 : 30 + side] = colour
+        for name, picture in (("images", pixels), ("masks", mask)):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(folder / name / f"slide{i}_1.png")
+    return folder
+
+
+def planned(text):
+    path = Path("plan.yaml")
+    path.write_text(text, encoding="utf-8")
+    return load_config(path).config
+
+
+def test_a_folder_becomes_a_config_that_reads_its_masks(folder):
+    write_fields(folder / "smears", colour=(255, 0, 0))
+
+    text = plan("smears")
+
+    config = planned(text)
+    assert config.data.classes == {"cell": "#ff0000"}
+    assert config.data.source[0].images.name == "images"
+    assert config.data.scale == 0.5  # an object of 90 pixels becomes 45
+    assert config.train.output.name == "smears" and config.data.output.name == "smears"
+    assert "# data      3 images in 3 groups, 402 x 301 in the middle; 3 objects,\n" in text
+    assert "450 steps of 0.5 s each" in text and "2.0 GB while training" in text
+
+
+def test_a_config_keeps_what_it_says_of_the_data(folder):
+    write_fields(folder / "smears")
+    path = folder / "mine.yaml"
+    path.write_text(
+        "data:\n  source: {images: smears/images, masks: smears/masks}\n"
+        "  group_pattern: '^(slide[0-9])'\n  classes: {thing: '#00ff00'}\n  folds: 3\n"
+        "  scale: 0.9\n  tile_size: 64\n  output: datasets/mine\n"
+        "train: {epochs: 3}\n"
+    )
+
+    text = plan(path)
+
+    config = planned(text)
+    assert config.data.group_pattern == "^(slide[0-9])" and config.data.folds == 3
+    assert config.data.classes == {"thing": "#00ff00"}
+    assert (config.data.scale, config.data.output.name) == (0.5, "mine")
+    assert "cervseg train mine.yaml --all-folds\n" in text
+
+
+def test_images_that_cannot_be_read_are_told_and_do_not_count(folder, caplog):
+    write_fields(folder / "smears")
+    (folder / "smears/images/slide1_1.png").write_bytes(b"no image")
+
+    text = plan("smears")
+
+    assert "# data      2 images" in text
+    assert "not read and not counted: 1 of the images" in caplog.text
+
+
+def test_few_groups_are_told(folder, caplog):
+    write_fields(folder / "smears", count=4)
+
+    plan("smears")
+
+    assert "4 groups are few to score one split: data.folds: 4" in caplog.text
+
+
+def test_little_memory_makes_small_batches(folder, monkeypatch):
+    write_fields(folder / "smears", height=1000, width=1200, side=100)
+    monkeypatch.setattr("cervseg.machine.available_memory", lambda: 1_500_000_000)
+
+    assert planned(plan("smears")).train.batch_size < 6
+
+
+def test_a_folder_without_images_is_refused(folder):
+    with pytest.raises(DataError, match="no `images` and `masks` in it"):
+        plan(folder)
+
+
+def test_masks_without_objects_are_refused(folder):
+    write_fields(folder / "smears", side=0)
+
+    with pytest.raises(DataError, match="no image has an annotated object"):
+        plan("smears")
+
+
+@pytest.mark.slow
+def test_a_rehearsal_measures_a_step_and_memory(folder, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    write_fields(folder / "smears", height=90, width=70, side=30)
+
+    text = plan("smears")
+
+    assert "450 steps of " in text and "450 steps of 0 s" not in text
