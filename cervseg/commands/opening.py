@@ -100,7 +100,6 @@ def _assembly(opening: Opening, contract: Contract) -> Assembly:
         probabilities=section.probabilities,
         disagreement=section.disagreement,
         objects=section.objects,
-        split=section.split_touching,
         threads=settings.threads or runtime.allowed_cores(),
     )
 

@@ -66,7 +66,9 @@ class InferConfig(Section):
     min_area: int = Field(0, ge=0, description="smaller objects are removed, pixels")
     objects: bool = Field(True, description="also write objects, as GeoJSON and CSV")
     split_touching: float = Field(
-        0.0, ge=0, description="touching objects are split at centres so far apart, pixels; 0: not"
+        0.0,
+        ge=0,
+        description="objects that touch are cut apart at centres so far apart, pixels; 0: not",
     )
     engine: Literal["keras", "openvino", "onnx", "auto"] = Field(
         "keras", description="what computes the network; auto: the fastest one installed"

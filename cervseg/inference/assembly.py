@@ -48,7 +48,6 @@ class Assembly:
         probabilities: Also write them.
         disagreement: The last channel is one; write it.
         objects: Also write outlines.
-        split: Touching objects are split at centres so many pixels apart; 0: not.
         threads: That compress.
         piece: Pixels worked on at once, about.
         spare: Bytes of decoded pixels that the reader of an image may keep in any case.
@@ -61,7 +60,6 @@ class Assembly:
     probabilities: bool = False
     disagreement: bool = False
     objects: bool = True
-    split: float = 0.0
     threads: int = 1
     piece: int = PIECE
     spare: int = KEPT
@@ -104,9 +102,7 @@ class Assembly:
                 form.write(self.output.disagreement(name, large=large), extra, ["disagreement"])
             areas: Areas = {name: array("d") for name in self.classes.names}
             first = self.decision.first_channel
-            found = find_objects(
-                mask, only, first_channel=first, split=self.split, piece=self.piece
-            )
+            found = find_objects(mask, only, first_channel=first, piece=self.piece)
             noted = self._noting(found, areas)
             counts = self._write_objects(name, image, mask, found=noted, mpp=mpp)
             self._write_overlay(name, image, mask, large=large)

@@ -35,6 +35,7 @@ class Decision:
         min_area: Smaller objects become background, pixels.
         fill_holes: Holes of at most so many pixels are filled.
         hysteresis: Objects stay that reach this probability in a pixel; None: all.
+        split_touching: Touching objects are cut apart whose middles are so many pixels apart.
     """
 
     activation: Literal["sigmoid", "softmax"]
@@ -43,6 +44,7 @@ class Decision:
     min_area: int = 0
     fill_holes: int = 0
     hysteresis: float | None = None
+    split_touching: float = 0.0
 
     @property
     def first_channel(self) -> int:
@@ -79,7 +81,7 @@ class Decision:
             if inside is not None:
                 classes[~inside(top, height)] = 0
             mask.write(top, classes)
-        steps = Cleaning(self.hysteresis, self.fill_holes, self.min_area)
+        steps = Cleaning(self.hysteresis, self.fill_holes, self.split_touching, self.min_area)
         clean(mask, rows, steps, first_channel=self.first_channel, piece=piece)
 
     def _classify(self, probabilities: Probabilities, limits: NDArray[np.float32] | None) -> Mask:
@@ -204,4 +206,5 @@ def decision_for(config: InferConfig, contract: Contract) -> Decision:
         config.min_area,
         fill_holes=config.fill_holes,
         hysteresis=config.hysteresis,
+        split_touching=config.split_touching,
     )

@@ -1,4 +1,4 @@
-"""Cleaning a mask of any size: weak objects, holes and specks, component by component.
+"""Cleaning a mask of any size: weak objects, holes, bridges, specks, component by component.
 
 Whether a component goes is known only at its last row, so each step reads the mask twice: once to
 decide, once to change. What is kept meanwhile is a row, and 4 bytes for each component of a piece.
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cervseg.classes import BACKGROUND
 from cervseg.inference.objects.components import Fates, Joiner
+from cervseg.inference.objects.cutting import cut_touching
 from cervseg.inference.objects.runs import (
     Columns,
     Numbers,
@@ -38,11 +39,13 @@ class Cleaning(NamedTuple):
         hysteresis: Objects stay that reach this probability of their class in a pixel, one number
             or one a class; None is off.
         fill_holes: Holes of at most so many pixels get the class around them; 0 is off.
+        split_touching: Objects are cut apart whose middles are so many pixels apart; 0 is off.
         min_area: Smaller objects become background, pixels; 0 and 1 are off.
     """
 
     hysteresis: tuple[float, ...] | float | None = None
     fill_holes: int = 0
+    split_touching: float = 0.0
     min_area: int = 0
 
 
@@ -109,6 +112,8 @@ def clean(
         _run(mask, _Weak(probabilities, steps.hysteresis, first_channel), piece)
     if steps.fill_holes > 0:
         _run(mask, _Holes(mask, steps.fill_holes), piece)
+    if steps.split_touching:
+        cut_touching(mask, steps.split_touching, piece=piece)
     if steps.min_area > 1:
         _run(mask, _Small(steps.min_area), piece)
 

@@ -54,10 +54,9 @@ class Cover(NamedTuple):
             found = found.coarser()
         return found
 
-    def sorted(self) -> tuple[Self, Numbers]:
-        """By rows, from left to right; and the number that each run had before."""
-        order = _order(self.runs[0], self.runs[1])
-        return self._replace(runs=self.runs[:, order]), order
+    def sorted(self) -> Self:
+        """By rows, from left to right."""
+        return self._replace(runs=self.runs[:, _order(self.runs[0], self.runs[1])])
 
     def as_runs(self, value: int) -> Runs:
         """Of a sorted one, what touches or overlaps joined."""

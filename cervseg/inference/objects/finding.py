@@ -11,16 +11,8 @@ from cervseg.classes import BACKGROUND
 from cervseg.grid import Window
 from cervseg.inference.objects import covers
 from cervseg.inference.objects.contours import trace_coarsely, trace_runs
-from cervseg.inference.objects.growth import Object, Part, divide, join_parts, pixels_of
-from cervseg.inference.objects.measures import sums_of
-from cervseg.inference.objects.runs import (
-    Runs,
-    find_runs,
-    join_runs,
-    own_probabilities,
-    touching,
-)
-from cervseg.inference.objects.splitting import LARGEST, split_touching
+from cervseg.inference.objects.growth import Object, Part, join_parts
+from cervseg.inference.objects.runs import find_runs, join_runs, own_probabilities
 from cervseg.inference.rows import PIECE, Rows, pieces
 
 _BATCH = 100_000
@@ -55,24 +47,21 @@ def find_objects(
     probabilities: Rows,
     *,
     first_channel: int,
-    split: float = 0.0,
     piece: int = PIECE,
 ) -> Iterator[Segment]:
     """Find the 8-connected objects of every class.
 
-    One pass; kept are the covers of the objects still open, and with `split` the probabilities of
-    their pixels. Neither the objects nor their order depend on the pieces.
+    One pass; kept are the covers of the objects still open. Neither the objects nor their order
+    depend on the pieces.
 
     Args:
         mask: Class indices, uint8.
         probabilities: Of the same size, float32, shape (height, width, channels).
         first_channel: That of class 1: 0, or 1 where channel 0 is the background.
-        split: Distance of the middles of touching objects at least, pixels; 0: they stay whole.
         piece: Pixels worked on at once, about.
 
     Yields:
-        Sorted by their last row, then by their first pixel there; the parts of one that was split
-        together, in its place, likewise.
+        Sorted by their last row, then by their first pixel there.
     """
 
     def read(top: int, height: int) -> Part:
@@ -82,39 +71,8 @@ def find_objects(
         return Part(top + height, runs.take(runs.value != BACKGROUND), values)
 
     parts = starmap(read, pieces(mask, piece))
-    for objects in join_parts(parts, mask.height, keep_values=split > 0):
-        objects.sort(key=_place)
-        yield from _segments([part for each in objects for part in _split(each, split)])
-
-
-def _place(each: Object) -> tuple[int, int]:
-    return each.sums.place()
-
-
-def _split(each: Object, distance: float) -> list[Object]:
-    """Divide an object into parts that touch, unless it is too small or too large for that."""
-    top, left, height, width = each.sums.window()
-    too_large = height * width > LARGEST or each.sums.runs > covers.MOST_RUNS
-    if not distance or max(height, width) <= distance or too_large:
-        return [each]
-    inside = np.zeros((height, width), np.bool_)
-    runs = each.drawn.cover.as_runs(each.sums.value)
-    row, column = runs.row - top, runs.left - left
-    inside.reshape(-1)[pixels_of(row * width + column, runs.length)] = True
-    parts = split_touching(inside, distance)
-    count = int(parts.max())
-    if count == 1:
-        return [each]
-    runs = find_runs(parts, top)
-    runs = runs.take(runs.value > 0)
-    pairs, labels = touching(runs, reach=1), runs.value - 1
-    shifted = Runs(
-        runs.row, runs.left + left, runs.right + left, np.full_like(labels, each.sums.value)
-    )
-    table, drawn = divide(
-        shifted, labels, each.drawn.values, pairs=pairs, count=count, keep_values=False
-    )
-    return sorted(map(Object, sums_of(table), drawn), key=_place)
+    for objects in join_parts(parts, mask.height):
+        yield from _segments(sorted(objects, key=lambda each: each.sums.place()))
 
 
 def _segments(objects: Sequence[Object]) -> Iterator[Segment]:
@@ -134,10 +92,10 @@ def _segments(objects: Sequence[Object]) -> Iterator[Segment]:
 
 def _trace(objects: Sequence[Object]) -> Iterator[Segment]:
     if objects[0].sums.runs > covers.MOST_RUNS:
-        sums, (cover, _) = objects[0]
+        sums, cover = objects[0]
         polygons = [trace_coarsely(cover.reduced(), sums.window())]
     else:
-        runs = join_runs(each.drawn.cover.as_runs(each.sums.value) for each in objects)
+        runs = join_runs(each.cover.as_runs(each.sums.value) for each in objects)
         count = [each.sums.runs for each in objects]
         polygons = trace_runs(runs, np.repeat(np.arange(len(objects)), count))
     for (sums, _), outlines in zip(objects, polygons, strict=True):

@@ -26,7 +26,6 @@ from cervseg.inference.objects.runs import (
     over_runs,
     touching,
 )
-from cervseg.inference.objects.splitting import LARGEST
 
 
 class Part(NamedTuple):
@@ -43,50 +42,35 @@ class Part(NamedTuple):
     values: NDArray[np.float32]
 
 
-class Drawn(NamedTuple):
-    """Where an object lies, or what there is of it so far.
-
-    Args:
-        cover: Of a whole object sorted by rows if it is exact.
-        values: The probability of each pixel, run after run; empty if not needed.
-    """
-
-    cover: Cover
-    values: NDArray[np.float32]
-
-
 class Object(NamedTuple):
-    """An object that is whole."""
+    """An object that is whole: its measures, and where it lies, sorted by rows if exact."""
 
     sums: Sums
-    drawn: Drawn
+    cover: Cover
 
 
-def join_parts(parts: Iterable[Part], height: int, *, keep_values: bool) -> Iterator[list[Object]]:
+def join_parts(parts: Iterable[Part], height: int) -> Iterator[list[Object]]:
     """Find the objects that are whole after each piece.
 
     Args:
         parts: From top to bottom.
         height: Of all rows together.
-        keep_values: Keep the probabilities of objects that may be split.
     """
     joiner = Joiner(height, reach=1)
-    waiting: list[Drawn] = []
+    waiting: list[Cover] = []
     known = np.zeros((len(Sums._fields), 0), np.int64)
     for bottom, runs, values in parts:
         pairs = touching(runs, reach=1)
         count, labels = connected(len(runs.row), *pairs)
-        here, drawn = divide(
-            runs, labels, values, pairs=pairs, count=count, keep_values=keep_values
-        )
+        here, covers = _measure(runs, labels, values, pairs=pairs, count=count)
         joined = joiner.add(runs, labels, count=count, bottom=bottom)
         del runs, values, pairs, labels  # whoever takes the objects needs memory too
         known = _add(joined, known, here)
-        groups: list[list[Drawn]] = [[] for _ in range(joined.groups)]
-        for group, each in zip(joined.group.tolist(), [*waiting, *drawn], strict=True):
+        groups: list[list[Cover]] = [[] for _ in range(joined.groups)]
+        for group, each in zip(joined.group.tolist(), [*waiting, *covers], strict=True):
             groups[group].append(each)
         continued = set(joined.group[: len(waiting)].tolist())
-        waiting = [_unite(groups[group]) for group in joined.open.tolist()]
+        waiting = [join_covers(groups[group]) for group in joined.open.tolist()]
         closed = joined.closed
         yield [
             Object(sums, _finish(groups[group]) if group in continued else groups[group][0])
@@ -102,16 +86,15 @@ def _add(joined: Joined, before: Table, here: Table) -> Table:
     return table
 
 
-def divide(
+def _measure(
     runs: Runs,
     labels: Integers,
     values: NDArray[np.float32],
     *,
     pairs: tuple[Numbers, Numbers],
     count: int,
-    keep_values: bool,
-) -> tuple[Table, list[Drawn]]:
-    """Tell objects, or parts of objects, apart.
+) -> tuple[Table, list[Cover]]:
+    """The sums and the covers of the objects, or parts of objects, on a piece.
 
     Args:
         runs: By rows, from left to right.
@@ -119,7 +102,6 @@ def divide(
         values: Of their pixels.
         pairs: Of the runs that touch and are of one object the upper and the lower ones.
         count: Of objects.
-        keep_values: Whether each gets its values.
     """
     total = over_runs(np.add, as_multiples(values), runs)
     order = np.argsort(labels, kind="stable")
@@ -128,43 +110,11 @@ def divide(
     table = add_up(by_object, total[order], bounds[:-1])
     upper, lower = pairs
     add_common(table, (runs.take(upper), runs.take(lower)), labels[lower])
-    packed, none = np.stack(by_object[:3]), np.zeros(0, np.float32)
-    covers = [Cover(1, packed[:, a:b]) for a, b in pairwise(bounds.tolist())]
-    if not keep_values:
-        return table, [Drawn(cover, none) for cover in covers]
-    values = values[sorted_pixels(runs.length, order)]
-    pixel = np.concatenate([[0], np.cumsum(by_object.length)])[bounds].tolist()
-    own = [values[first:last] for first, last in pairwise(pixel)]
-    return table, list(map(Drawn, covers, own))
+    packed = np.stack(by_object[:3])
+    return table, [Cover(1, packed[:, a:b]) for a, b in pairwise(bounds.tolist())]
 
 
-def _unite(parts: list[Drawn]) -> Drawn:
-    """Make one of the parts of an object, and forget its values if it is too large to be split."""
-    cover = join_covers(part.cover for part in parts)
-    values = [part.values for part in parts]
-    all_known = all(map(len, values)) and sum(map(len, values)) <= LARGEST
-    return Drawn(cover, np.concatenate(values if all_known else [np.zeros(0, np.float32)]))
-
-
-def _finish(parts: list[Drawn]) -> Drawn:
-    """Make a whole object of the parts that were on several pieces."""
-    cover, values = _unite(parts)
-    if cover.step > 1:
-        return Drawn(cover, values)
-    ordered, order = cover.sorted()
-    if len(values):
-        values = values[sorted_pixels(cover.as_runs(0).length, order)]
-    return Drawn(ordered, values)
-
-
-def pixels_of(begin: Integers, length: Numbers) -> Numbers:
-    """The numbers of the pixels of runs, given that of the first pixel of each."""
-    ends = np.cumsum(length)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total) + np.repeat(begin - ends + length, length)
-
-
-def sorted_pixels(length: Numbers, order: Numbers) -> Numbers:
-    """Where the pixels of runs stand when these are taken in another order."""
-    begin = np.cumsum(length) - length
-    return pixels_of(begin[order], length[order])
+def _finish(parts: list[Cover]) -> Cover:
+    """The cover of a whole object whose parts were on several pieces."""
+    cover = join_covers(parts)
+    return cover if cover.step > 1 else cover.sorted()

@@ -169,3 +169,15 @@ def test_nothing_is_written_where_nothing_changes():
     mask = Guarded(np.zeros((9, 7), np.uint8))
 
     clean(mask, mask, Cleaning(fill_holes=3, min_area=5), first_channel=0)
+
+
+def test_objects_are_cut_apart_before_small_ones_go():
+    row, column = np.mgrid[:81, :141]
+    near = [(row - 40) ** 2 + (column - c) ** 2 <= r**2 for c, r in ((40, 25), (78, 15))]
+    mask = np.any(near, axis=0).astype(np.uint8)
+
+    both = cleaned(mask, split_touching=20)
+    larger = cleaned(mask, split_touching=20, min_area=1000)
+
+    assert ndimage.label(both, EIGHT)[1] == 2
+    assert ndimage.label(larger, EIGHT)[1] == 1 and larger[40, 40] and not larger[40, 78]

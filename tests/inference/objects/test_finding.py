@@ -34,11 +34,9 @@ def probabilities_of(mask, channels=3):
     return rng.random((*mask.shape, channels), np.float32)
 
 
-def found(mask, *, piece=10**6, split=0.0, first_channel=0):
+def found(mask, *, piece=10**6, first_channel=0):
     answers = RowArray(probabilities_of(mask, 3 + first_channel))
-    return list(
-        find_objects(RowArray(mask), answers, first_channel=first_channel, split=split, piece=piece)
-    )
+    return list(find_objects(RowArray(mask), answers, first_channel=first_channel, piece=piece))
 
 
 def painted(segment, shape):
@@ -104,21 +102,19 @@ def test_objects_are_those_of_the_whole_image(mask, piece, first_channel):
 
 
 @pytest.mark.parametrize("piece", [1, 30])
-@pytest.mark.parametrize("split", [0.0, 2.0])
 @given(mask=masks())
-def test_neither_objects_nor_order_depend_on_pieces(mask, piece, split):
-    assert text(found(mask, piece=piece, split=split)) == text(found(mask, split=split))
+def test_neither_objects_nor_order_depend_on_pieces(mask, piece):
+    assert text(found(mask, piece=piece)) == text(found(mask))
 
 
-@pytest.mark.parametrize("split", [0.0, 8.0])
-def test_larger_objects_do_not_depend_on_pieces_or_batches(split, monkeypatch):
+def test_larger_objects_do_not_depend_on_pieces_or_batches(monkeypatch):
     mask = blobs(1)
-    expected = text(found(mask, split=split))
+    expected = text(found(mask))
 
     monkeypatch.setattr(objects_module, "_BATCH", 40)
 
-    assert text(found(mask, split=split, piece=1)) == expected
-    assert text(found(mask, split=split, piece=500)) == expected
+    assert text(found(mask, piece=1)) == expected
+    assert text(found(mask, piece=500)) == expected
 
 
 @pytest.mark.parametrize("most", [2, 9])
@@ -127,7 +123,7 @@ def test_nor_do_the_outlines_of_objects_that_are_too_large_to_be_kept(mask, piec
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(objects_module.covers, "MOST_RUNS", most)
 
-        assert text(found(mask, piece=piece, split=2.0)) == text(found(mask, split=2.0))
+        assert text(found(mask, piece=piece)) == text(found(mask))
 
 
 @given(masks(), st.integers(1, 60))
@@ -150,7 +146,7 @@ def test_there_are_as_many_as_counted_in_the_whole_mask():
 
 
 def test_a_mask_without_objects_has_none():
-    assert found(np.zeros((5, 9), np.uint8), piece=9, split=3.0) == []
+    assert found(np.zeros((5, 9), np.uint8), piece=9) == []
 
 
 # --- measures -----------------------------------------------------------------------------------
@@ -175,7 +171,7 @@ def test_equal_probabilities_have_exactly_their_mean():
     assert segment.probability == pytest.approx(float(np.float32(0.7)), abs=1e-9)
 
 
-# --- splitting ----------------------------------------------------------------------------------
+# --- objects too large to be kept ---------------------------------------------------------------
 
 
 def two_discs():
@@ -184,36 +180,13 @@ def two_discs():
     return np.any(near, axis=0).astype(np.uint8)
 
 
-@pytest.mark.parametrize("piece", [1, 1000, 10**6])
-def test_touching_objects_are_split_without_a_pixel_lost(piece):
-    mask, probabilities = two_discs(), probabilities_of(two_discs())
-
-    one, other = found(mask, split=20, piece=piece)
-
-    inside = [painted(segment, mask.shape) for segment in (one, other)]
-    np.testing.assert_array_equal(inside[0].astype(int) + inside[1], mask)
-    for segment, part in zip((one, other), inside, strict=True):
-        assert segment.area == part.sum()
-        assert segment.probability == pytest.approx(probabilities[part, 0].mean(), abs=1e-6)
-
-
-@pytest.mark.parametrize("largest", [1000, 51 * 91 - 1])
-def test_objects_too_large_to_be_split_stay_whole(largest, monkeypatch):
-    monkeypatch.setattr(objects_module, "LARGEST", largest)
-
-    assert text(found(two_discs(), split=20, piece=141)) == text(found(two_discs()))
-
-
-# --- objects too large to be kept ---------------------------------------------------------------
-
-
 @pytest.mark.parametrize("piece", [141, 300, 10**6])
 def test_a_huge_object_is_outlined_coarsely_and_measured_exactly(piece, monkeypatch):
     mask = two_discs()
     (exact,) = found(mask)
     monkeypatch.setattr(objects_module.covers, "MOST_RUNS", 30)
 
-    (coarse,) = found(mask, piece=piece, split=20)
+    (coarse,) = found(mask, piece=piece)
 
     assert text([coarse._replace(polygons=())]) == text([exact._replace(polygons=())])
     assert (painted(coarse, mask.shape) >= mask).all()
