@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeVar, cast
 
@@ -55,6 +55,30 @@ class Preprocessing:
 
 
 @dataclass(frozen=True)
+class Postprocessing:
+    """How probabilities become a mask, lengths and areas in pixels of a full-size photograph.
+
+    Args:
+        blur: Sigma of a Gaussian on the probabilities; 0 is off.
+        hysteresis: Objects stay that reach this probability in a pixel; None: all.
+        fill_holes: Holes of at most this area are filled; 0 is off.
+        split_touching: Objects that touch are cut apart at centres so far apart; 0 is off.
+        min_area: Smaller objects become background.
+    """
+
+    blur: float = 0.0
+    hysteresis: float | None = None
+    fill_holes: int = 0
+    split_touching: float = 0.0
+    min_area: int = 0
+
+    def but(self, asked: object) -> "Postprocessing":
+        """The same, except for what a config's section says: its attributes that are not None."""
+        values = {name: getattr(asked, name) for name in asdict(self)}
+        return replace(self, **{name: value for name, value in values.items() if value is not None})
+
+
+@dataclass(frozen=True)
 class Contract:
     """All that inference must know of a model.
 
@@ -74,6 +98,7 @@ class Contract:
         mpp: Micrometres per model pixel, where known.
         threshold: One a sigmoid channel, in (0, 1).
         temperature: Divides the logits.
+        postprocess: What is done to its masks unless somebody asks for something else.
         trained_on: Images of the training and validation splits.
         statistics: Of objects and stain in the training images, where known.
     """
@@ -94,6 +119,7 @@ class Contract:
     mpp: float | None = None
     threshold: tuple[float, ...] = (0.5,)
     temperature: float = 1.0
+    postprocess: Postprocessing = Postprocessing()
     trained_on: tuple[TrainingImage, ...] = ()
     statistics: Mapping[str, JSON] | None = None
     seed: int = 0
@@ -126,6 +152,7 @@ class Contract:
             document = read_json(path, what="contract")
         except DataError as exc:
             raise ModelError(str(exc)) from exc
+        document.setdefault("postprocess", asdict(Postprocessing()))  # older ones have none
         try:
             return _parse(document)
         except (KeyError, TypeError, ValueError, OverflowError) as exc:
@@ -209,6 +236,7 @@ def _parse(document: dict[str, JSON]) -> Contract:
         mpp=None if document["mpp"] is None else _number(document, "mpp", (1e-4, 1e4)),
         threshold=tuple(_number({"threshold": t}, "threshold", (1e-6, 1)) for t in thresholds),
         temperature=_number(document, "temperature", (1e-3, 1e3)),
+        postprocess=_parse_postprocessing(_typed(document, "postprocess", dict)),
         trained_on=tuple(map(_parse_training_image, _rows(document, "trained_on"))),
         statistics=_mapping_or_none(document, "statistics"),
         seed=_integer(document, "seed", (0, 2**31)),
@@ -229,6 +257,17 @@ def _parse_preprocessing(document: dict[str, JSON]) -> Preprocessing:
         cast(ColorSpace, _choice(document, "color_space", ("rgb", "hsv", "lab"))),
         _number(document, "gamma", (0.01, 100)),
         _number(document, "sharpen", (0, 100)),
+    )
+
+
+def _parse_postprocessing(document: dict[str, JSON]) -> Postprocessing:
+    hysteresis = document["hysteresis"]
+    return Postprocessing(
+        _number(document, "blur", (0, 1000)),
+        None if hysteresis is None else _number(document, "hysteresis", (0, 1)),
+        _integer(document, "fill_holes", (0, 10**12)),
+        _number(document, "split_touching", (0, 1e6)),
+        _integer(document, "min_area", (0, 10**12)),
     )
 
 

@@ -1,14 +1,21 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cervseg.classes import Classes
-from cervseg.contract import Contract, Preprocessing, TrainingImage, find_model
+from cervseg.config.inference import InferConfig
+from cervseg.contract import (
+    Contract,
+    Postprocessing,
+    Preprocessing,
+    TrainingImage,
+    find_model,
+)
 from cervseg.errors import ModelError
 
 FULL = Contract(
@@ -28,6 +35,7 @@ FULL = Contract(
     mpp=0.9,
     threshold=(0.35, 0.6),
     temperature=1.25,
+    postprocess=Postprocessing(3.5, 0.8, 40, 60.5, 12),
     trained_on=(TrainingImage("0f" * 32, None, "train"), TrainingImage("1e" * 32, "ab", "valid")),
     statistics={"area": [12.5, 3]},
     seed=7,
@@ -41,6 +49,9 @@ PLAIN = Contract(
     activation="sigmoid",
     tile_size=64,
 )
+
+
+STEPS = asdict(Postprocessing())
 
 
 def refusal(folder, changes):
@@ -163,6 +174,12 @@ def test_a_contract_is_read_without_keras(tmp_path):
          "'gamma' must be from 0.01 to 100, not 0"),
         ({"trained_on": [{"sha256": 5, "phash": None, "split": "train"}]},
          "'sha256' must be a str, not 5"),
+        ({"postprocess": {**STEPS, "blur": -1}}, "'blur' must be from 0 to 1000, not -1"),
+        ({"postprocess": {**STEPS, "min_area": 1.5}},
+         "'min_area' must be a whole number, not 1.5"),
+        ({"postprocess": {**STEPS, "hysteresis": 2}}, "'hysteresis' must be from 0 to 1, not 2"),
+        ({"postprocess": []}, "'postprocess' must be a dict, not []"),
+        ({"postprocess": {}}, "'hysteresis' is missing"),
         ({"trained_on": [[]]}, "'trained_on' must be a list of objects"),
         ({"format": 2}, "format 2, written by cervseg unknown; this version reads format 1"),
     ],
@@ -173,7 +190,7 @@ def test_a_hostile_value_is_refused_by_file_and_key(tmp_path, changes, message):
     assert message is None or told == message
 
 
-@pytest.mark.parametrize("key", sorted({*PLAIN.__dataclass_fields__}))
+@pytest.mark.parametrize("key", sorted({*PLAIN.__dataclass_fields__} - {"postprocess"}))
 def test_a_missing_key_is_named(tmp_path, key):
     PLAIN.save(tmp_path)
     path = tmp_path / "contract.json"
@@ -185,6 +202,23 @@ def test_a_missing_key_is_named(tmp_path, key):
         Contract.load(tmp_path)
 
     assert str(caught.value) == f"{path}: broken contract: {key!r} is missing"
+
+
+def test_an_older_one_that_does_nothing_to_masks_is_read(tmp_path):
+    PLAIN.save(tmp_path)
+    path = tmp_path / "contract.json"
+    document = json.loads(path.read_text())
+    del document["postprocess"]
+    path.write_text(json.dumps(document))
+
+    assert Contract.load(tmp_path).postprocess == Postprocessing()
+
+
+def test_a_section_changes_only_what_it_says():
+    own = Postprocessing(3.5, 0.8, 40, 60.5, 12)
+
+    assert own.but(InferConfig()) == own
+    assert own.but(InferConfig(fill_holes=0, blur=1.0)) == Postprocessing(1.0, 0.8, 0, 60.5, 12)
 
 
 def test_a_missing_contract_is_a_problem_of_the_model(tmp_path):

@@ -209,7 +209,9 @@ def _open(config: Config, *, mode: Mode, paths: Sequence[Path], progress: Progre
     else:
         answer = whole_answers(contract, predict, stretch=mode == "stretch")
         decision = decision_for(config.infer, contract)
-    return lambda item, read: decision.apply(answer(read.image, item.scale, item.name))
+    return lambda item, read: decision.on(item.scale).apply(
+        answer(read.image, item.scale, item.name)
+    )
 
 
 def _open_assessor(

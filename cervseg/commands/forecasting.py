@@ -98,7 +98,7 @@ def forecast_image(tools: Segmenter, image: Image, costs: Costs) -> Forecast:
         written=tools.assembly.probabilities or tools.assembly.disagreement,
         checked=_checked(tools, plan.grid(view)),
         piece=tools.assembly.piece,
-        blur=tools.assembly.decision.blur,
+        blur=tools.assembly.decision.on(tools.mask_pixel(image)).steps.blur,
     )
 
 

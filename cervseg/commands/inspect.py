@@ -4,7 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
@@ -17,7 +17,7 @@ from cervseg.config.loader import as_config
 from cervseg.config.losses import LossName
 from cervseg.config.model import ModelConfig
 from cervseg.config.training import MetricName
-from cervseg.contract import BUILTIN, CARD, Contract, builtin_models, find_model
+from cervseg.contract import BUILTIN, CARD, Contract, Postprocessing, builtin_models, find_model
 from cervseg.files import claim, write_text
 from cervseg.inference.prediction import batch_size_for
 from cervseg.reports import JSON, Report, Table
@@ -174,6 +174,7 @@ def _with_contract(report: Report, contract: Contract, card: Card) -> Report:
         "mpp": contract.mpp,
         "threshold": list(contract.threshold),
         "temperature": contract.temperature,
+        "postprocess": asdict(contract.postprocess),
         "margin": contract.margin,
         "seen": dict(seen),
         "created": contract.created,
@@ -185,6 +186,7 @@ def _with_contract(report: Report, contract: Contract, card: Card) -> Report:
         ("micrometres a model pixel", f"{contract.mpp:g}" if contract.mpp else "not known"),
         ("threshold", ", ".join(f"{value:g}" for value in contract.threshold)),
         ("temperature", f"{contract.temperature:g}"),
+        ("done to masks", _done_to_masks(contract.postprocess)),
         ("images seen", ", ".join(f"{n} {split}" for split, n in seen.items()) or "not known"),
         ("created", contract.created or "not known"),
     )
@@ -193,6 +195,12 @@ def _with_contract(report: Report, contract: Contract, card: Card) -> Report:
     (result,) = report.results
     told = (contents, scores) if card.scores else (contents,)
     return replace(report, results=({**result, **added},), tables=(*report.tables, *told))
+
+
+def _done_to_masks(steps: Postprocessing) -> str:
+    """The steps that are on, with their values."""
+    on = {name: value for name, value in asdict(steps).items() if value}
+    return ", ".join(f"{name} {value:g}" for name, value in on.items()) or "nothing"
 
 
 def _totals(found: Mapping[str, JSON], batches: tuple[int, int]) -> tuple[tuple[str, str], ...]:

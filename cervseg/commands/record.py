@@ -28,7 +28,7 @@ def make_record(command: str, section: InferConfig, models: Sequence[Path]) -> d
 
 WITHOUT_EFFECT = {
     *("images", "output", "model", "overlays", "probabilities", "colorize", "objects"),
-    *("split_touching", "disagreement", "mask_level", "roi", "skip_background", "self_check"),
+    *("disagreement", "mask_level", "roi", "skip_background", "self_check"),
     *("max_ram", "large_from", "mpp", "scale"),
 }
 """Keys that change no score."""

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from cervseg.commands.draft import preprocessing
 from cervseg.commands.fold import of_fold
 from cervseg.config import Config
 from cervseg.config.loader import as_config, config_differences, dump_config, load_config
-from cervseg.contract import Contract, find_model
+from cervseg.contract import Contract, Postprocessing, find_model
 from cervseg.data.folds import open_fold
 from cervseg.data.leaks import (
     Fingerprint,
@@ -212,8 +213,16 @@ def _fit(
 
     setup = _setup(run, config, dataset)
     contract, state = fit(setup, resume=resume, progress=progress)
+    contract = replace(contract, postprocess=_postprocessing(config))
     contract = finish(run, contract, dataset=dataset, progress=progress)
     return contract, state
+
+
+def _postprocessing(config: Config) -> Postprocessing:
+    """What section `tiled_infer` says becomes the model's own; else that of the one before it."""
+    start = config.train.start_from
+    before = Contract.load(find_model(start)).postprocess if start else Postprocessing()
+    return before.but(config.tiled_infer)
 
 
 def _setup(run: Run, config: Config, dataset: Dataset) -> "Setup":

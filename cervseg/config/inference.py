@@ -39,6 +39,9 @@ Size = Annotated[int, Field(gt=0), BeforeValidator(_as_bytes, json_schema_input_
 Threshold = Annotated[float, Field(gt=0, lt=1)] | Literal["otsu", "triangle"]
 
 
+_MODELS_OWN = ", full-size pixels; 0: off; default: the model's"
+
+
 class InferConfig(Section):
     """The image as a whole, fitted to the network."""
 
@@ -56,19 +59,27 @@ class InferConfig(Section):
     colorize: dict[str, str] = Field(
         {}, description="colours of the mask's palette, by class name and `background`"
     )
-    blur: float = Field(
-        0.0, ge=0, le=50, description="sigma of a Gaussian on the probabilities, pixels"
+    blur: float | None = Field(
+        None, ge=0, le=50, description=f"sigma of a Gaussian on the probabilities{_MODELS_OWN}"
     )
     hysteresis: float | None = Field(
-        None, gt=0, lt=1, description="objects stay that reach this probability in a pixel"
-    )
-    fill_holes: int = Field(0, ge=0, description="holes up to so many pixels are filled")
-    min_area: int = Field(0, ge=0, description="smaller objects are removed, pixels")
-    objects: bool = Field(True, description="also write objects, as GeoJSON and CSV")
-    split_touching: float = Field(
-        0.0,
+        None,
         ge=0,
-        description="objects that touch are cut apart at centres so far apart, pixels; 0: not",
+        lt=1,
+        description="objects stay that reach this probability in a pixel; 0: all; default: the "
+        "model's",
+    )
+    fill_holes: int | None = Field(
+        None, ge=0, description=f"holes of at most this area are filled{_MODELS_OWN}"
+    )
+    min_area: int | None = Field(
+        None, ge=0, description=f"smaller objects are removed{_MODELS_OWN}"
+    )
+    objects: bool = Field(True, description="also write objects, as GeoJSON and CSV")
+    split_touching: float | None = Field(
+        None,
+        ge=0,
+        description=f"objects that touch are cut apart at centres so far apart{_MODELS_OWN}",
     )
     engine: Literal["keras", "openvino", "onnx", "auto"] = Field(
         "keras", description="what computes the network; auto: the fastest one installed"

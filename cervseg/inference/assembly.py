@@ -2,7 +2,7 @@
 
 import math
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ class Assembly:
 
     Args:
         output: The folder.
-        decision: From probabilities to classes.
+        decision: From probabilities to classes, for full-size pixels.
         classes: With the colours to draw.
         palette: Of the masks.
         probabilities: Also write them.
@@ -74,6 +74,7 @@ class Assembly:
         large: bool,
         mpp: float | None,
         inside: Inside | None,
+        pixel: Sequence[float],
         vouch: Callable[[tuple[ClassCount, ...], Areas], None],
     ) -> None:
         """Write all files of an image; the mask last, so that it vouches for the others.
@@ -86,6 +87,7 @@ class Assembly:
             large: Whether to work on disk and write OME-TIFF.
             mpp: Micrometres per pixel of the image.
             inside: Says which pixels of the mask count.
+            pixel: Height and width of one of the mask, in full-size pixels.
             vouch: Called with counts and areas before the mask gets its name.
         """
         scratch = self.output.bands(name)
@@ -93,7 +95,7 @@ class Assembly:
         mpp_here = None if mpp is None else mpp * image.height / rows.height
         form = _Form(large, mpp_here, scratch, self.threads, self.output.folder)
         with _empty_mask(rows, scratch / "mask.raw" if large else None) as mask:
-            self.decision.decide(only, mask, inside=inside, piece=self.piece)
+            self.decision.on(pixel).decide(only, mask, inside=inside, piece=self.piece)
             if self.probabilities:
                 names = self._channel_names(channels)
                 form.write(self.output.probabilities(name, large=large), only, names)

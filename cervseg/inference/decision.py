@@ -1,7 +1,8 @@
 """Probabilities to classes, and what is then cleaned away."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import ndimage
 from cervseg.arrays import Mask, Probabilities
 from cervseg.classes import Classes
 from cervseg.config.inference import InferConfig
-from cervseg.contract import Contract
+from cervseg.contract import Contract, Postprocessing
 from cervseg.errors import ConfigError
 from cervseg.inference.objects.cleaning import Cleaning, clean
 from cervseg.inference.probability import Blurred
@@ -31,25 +32,33 @@ class Decision:
         activation: sigmoid: a channel each class, decided by thresholds; softmax: the largest
             channel, background first.
         thresholds: One a sigmoid channel; or how each image finds its own.
-        blur: Sigma of a Gaussian on the probabilities, pixels; 0 is off.
-        min_area: Smaller objects become background, pixels.
-        fill_holes: Holes of at most so many pixels are filled.
-        hysteresis: Objects stay that reach this probability in a pixel; None: all.
-        split_touching: Touching objects are cut apart whose middles are so many pixels apart.
+        steps: What is done before and after, in pixels of the mask.
     """
 
     activation: Literal["sigmoid", "softmax"]
     thresholds: tuple[float, ...] | Literal["otsu", "triangle"]
-    blur: float = 0.0
-    min_area: int = 0
-    fill_holes: int = 0
-    hysteresis: float | None = None
-    split_touching: float = 0.0
+    steps: Postprocessing = Postprocessing()
 
     @property
     def first_channel(self) -> int:
         """The channel of class 1."""
         return int(self.activation == "softmax")
+
+    def on(self, pixel: Sequence[float]) -> "Decision":
+        """The same for masks of other pixels.
+
+        Args:
+            pixel: Height and width of theirs, in pixels of this decision.
+        """
+        area, steps = pixel[0] * pixel[1], self.steps
+        steps = replace(
+            steps,
+            blur=steps.blur / math.sqrt(area),
+            fill_holes=round(steps.fill_holes / area),
+            split_touching=steps.split_touching / math.sqrt(area),
+            min_area=round(steps.min_area / area),
+        )
+        return replace(self, steps=steps)
 
     def apply(self, probabilities: Probabilities) -> Mask:
         """Decide an image (height, width, channels)."""
@@ -73,16 +82,19 @@ class Decision:
             inside: Says of rows which pixels count; the others become background.
             piece: Pixels worked on at once, about; the mask does not depend on it.
         """
-        if self.blur:
-            rows = Blurred(rows, self.blur)
+        steps = self.steps
+        if steps.blur:
+            rows = Blurred(rows, steps.blur)
         limits = self._find_limits(rows, piece)
         for top, height in pieces(rows, piece):
             classes = self._classify(rows.read(top, height), limits)
             if inside is not None:
                 classes[~inside(top, height)] = 0
             mask.write(top, classes)
-        steps = Cleaning(self.hysteresis, self.fill_holes, self.split_touching, self.min_area)
-        clean(mask, rows, steps, first_channel=self.first_channel, piece=piece)
+        cleaning = Cleaning(
+            steps.hysteresis, steps.fill_holes, steps.split_touching, steps.min_area
+        )
+        clean(mask, rows, cleaning, first_channel=self.first_channel, piece=piece)
 
     def _classify(self, probabilities: Probabilities, limits: NDArray[np.float32] | None) -> Mask:
         if limits is None:
@@ -182,7 +194,9 @@ def count_objects(mask: Mask, classes: Classes) -> list[ClassCount]:
 
 
 def decision_for(config: InferConfig, contract: Contract) -> Decision:
-    """What the config asks for, with the model's thresholds where it names none.
+    """What the config asks for, and the model's own where it says nothing.
+
+    Lengths and areas are of full-size pixels: `Decision.on` suits them to an image.
 
     Raises:
         ConfigError: A threshold is asked of a model that has none.
@@ -199,12 +213,4 @@ def decision_for(config: InferConfig, contract: Contract) -> Decision:
         thresholds = config.threshold
     else:
         thresholds = (config.threshold,) * len(contract.threshold)
-    return Decision(
-        contract.activation,
-        thresholds,
-        config.blur,
-        config.min_area,
-        fill_holes=config.fill_holes,
-        hysteresis=config.hysteresis,
-        split_touching=config.split_touching,
-    )
+    return Decision(contract.activation, thresholds, contract.postprocess.but(config))

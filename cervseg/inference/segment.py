@@ -110,6 +110,11 @@ class Segmenter:
         scale = known_scale(image, self.config, self.model.contract)
         return FULL_SIZE if scale is None else (scale, scale)
 
+    def mask_pixel(self, image: Image) -> tuple[float, float]:
+        """Height and width of a pixel of the mask, in full-size pixels."""
+        (height, width), scale = self.target(image), self.file_scale(image)
+        return scale[0] * image.height / height, scale[1] * image.width / width
+
 
 def known_scale(image: Image, config: InferConfig, contract: Contract) -> float | None:
     """Full-size pixels per pixel of an image, where the config or the file says so.
@@ -271,6 +276,7 @@ class _Job:
             large=self.large,
             mpp=mpp,
             inside=None if on_mask is None else on_mask.rows,
+            pixel=tools.mask_pixel(image),
             vouch=vouch,
         )
         return done[0]

@@ -7,7 +7,7 @@ import pytest
 from cervseg.classes import Classes
 from cervseg.commands.forecasting import forecast_image
 from cervseg.config.inference import TiledInferConfig
-from cervseg.contract import Contract
+from cervseg.contract import Contract, Postprocessing
 from cervseg.images.segments import KEPT, Segmented
 from cervseg.inference.assembly import Assembly
 from cervseg.inference.budget import Costs, Memory, choices, within
@@ -30,7 +30,7 @@ def slide(height, width):
 
 def tools(*, channels=1, blur=0.0, batch=4, **how):
     config = TiledInferConfig(batch_size=batch)
-    decision = Decision("sigmoid", (0.5,), blur=blur)
+    decision = Decision("sigmoid", (0.5,), Postprocessing(blur=blur))
     output = OutputFolder(Path("out"))
     assembly = Assembly(output, decision, CONTRACT.classes, palette=[], **how)
     model = Model(CONTRACT, lambda tiles: tiles[..., :1] / np.float32(255), channels, {})

@@ -3,7 +3,12 @@
 import logging
 from pathlib import Path
 
+import pytest
+
+from cervseg.classes import Classes
 from cervseg.commands import train
+from cervseg.config.loader import load_config
+from cervseg.contract import Contract, Postprocessing
 from cervseg.runs import Run
 
 
@@ -16,6 +21,33 @@ def test_a_log_on_a_full_disk_is_lost_without_a_word(tmp_path, monkeypatch, capf
         log.debug("two")
 
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def start(tmp_path):
+    """A model that cleans its masks."""
+    contract = Contract(
+        architecture="unet", options={}, classes=Classes.of({"cell": "#00ff00"}),
+        activation="sigmoid", tile_size=64, postprocess=Postprocessing(min_area=7, blur=2.0),
+    )  # fmt: skip
+    contract.save(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [((), (0, 0.0)), (("train.start_from={start}",), (7, 2.0)),
+     (("train.start_from={start}", "tiled_infer.min_area=0"), (0, 2.0)),
+     (("tiled_infer.blur=4",), (0, 4.0))],
+)  # fmt: skip
+def test_a_model_keeps_what_its_config_does_to_masks_or_the_one_it_starts_from(
+    start, keys, expected
+):
+    config = load_config(None, [key.format(start=start) for key in keys]).config
+
+    found = train._postprocessing(config)
+
+    assert (found.min_area, found.blur) == expected
 
 
 def test_another_failure_to_log_is_shown(tmp_path, capfd):

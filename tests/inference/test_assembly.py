@@ -6,6 +6,7 @@ import tifffile
 from PIL import Image as Pillow
 
 from cervseg.classes import Classes
+from cervseg.contract import Postprocessing
 from cervseg.inference.assembly import Assembly, reduce_mask
 from cervseg.inference.decision import ClassCount, Decision
 from cervseg.inference.outputs import OutputFolder
@@ -20,14 +21,25 @@ HOT = (MASK[..., None] == np.arange(3)).astype(np.float32)
 def written(tmp_path, noise):
     """Assembles an image into a folder and returns it."""
 
-    def write(rows=HOT, *, large=False, inside=None, mpp=None, channels=3, classes=TWO, **how):
+    def write(
+        rows=HOT,
+        *,
+        large=False,
+        inside=None,
+        mpp=None,
+        channels=3,
+        classes=TWO,
+        pixel=(1, 1),
+        **how,
+    ):
         output = OutputFolder(tmp_path / ("large" if large else "out"))
         activation = "softmax" if channels > len(classes) else "sigmoid"
         decision = how.pop("decision", Decision(activation, (0.5,) * len(classes)))
         vouched = []
         Assembly(output, decision, classes, classes.palette(), **how).assemble(
             "slide 1/field.3", noise(*rows.shape[:2]), RowArray(rows), channels=channels,
-            large=large, mpp=mpp, inside=inside, vouch=lambda *told: vouched.append(told),
+            large=large, mpp=mpp, inside=inside, pixel=pixel,
+            vouch=lambda *told: vouched.append(told),
         )  # fmt: skip
         assert len(vouched) == 1
         return output.folder, vouched[0]
@@ -65,7 +77,7 @@ def test_probabilities_are_read_piece_by_piece(written, monkeypatch, *, piece, r
         return read(self, top, height)
 
     monkeypatch.setattr(RowArray, "read", note)
-    written(decision=Decision("softmax", (0.5, 0.5), hysteresis=0.6), piece=piece)
+    written(decision=Decision("softmax", (0.5, 0.5), Postprocessing(hysteresis=0.6)), piece=piece)
 
     assert heights == rows
 
@@ -126,8 +138,9 @@ def test_several_channels_are_a_file_each_and_disagreement_one_more(written):
 
 def test_a_large_image_has_the_same_pixels_and_objects(written):
     rows = np.random.default_rng(0).random((131, 97, 4)).astype(np.float32)
-    how = {"probabilities": True, "disagreement": True, "mpp": 0.5,
-           "decision": Decision("softmax", (0.5, 0.5), 1.0, 5, 3)}  # fmt: skip
+    steps = Postprocessing(blur=1.0, fill_holes=3, min_area=5)
+    decision = Decision("softmax", (0.5, 0.5), steps)
+    how = {"probabilities": True, "disagreement": True, "mpp": 0.5, "decision": decision}
 
     (small, told), (large, told_of_large) = written(rows, **how), written(rows, large=True, **how)
 

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from cervseg.classes import Classes
 from cervseg.config.inference import InferConfig
-from cervseg.contract import Contract
+from cervseg.contract import Contract, Postprocessing
 from cervseg.errors import ConfigError
 from cervseg.inference.decision import (
     ClassCount,
@@ -80,7 +80,7 @@ def test_the_order_is_blur_then_decide_then_clean():
     probabilities[5:8, 30:33] = 1  # survives the blur, too small
 
     plain = Decision("sigmoid", (0.5,)).apply(probabilities)
-    clean = Decision("sigmoid", (0.5,), blur=1.0, min_area=20).apply(probabilities)
+    clean = Decision("sigmoid", (0.5,), Postprocessing(blur=1.0, min_area=20)).apply(probabilities)
 
     assert plain.sum() == 1 + 121 + 9
     assert clean[20:31, 20:31].sum() > 100 and clean.sum() == clean[20:31, 20:31].sum()
@@ -91,7 +91,12 @@ def test_nothing_is_cleaned_where_nothing_is_asked_for():
     probabilities[2, 3] = 1
 
     for min_area in (0, 1):
-        assert Decision("sigmoid", (0.5,), min_area=min_area).apply(probabilities).sum() == 1
+        assert (
+            Decision("sigmoid", (0.5,), Postprocessing(min_area=min_area))
+            .apply(probabilities)
+            .sum()
+            == 1
+        )
 
 
 # --- blur ---------------------------------------------------------------------------------------
@@ -250,11 +255,35 @@ CONTRACT = Contract(
         ({}, Decision("sigmoid", (0.3, 0.6))),
         ({"threshold": 0.4}, Decision("sigmoid", (0.4, 0.4))),
         ({"threshold": "otsu"}, Decision("sigmoid", "otsu")),
-        ({"blur": 2, "min_area": 9}, Decision("sigmoid", (0.3, 0.6), 2.0, 9)),
+        (
+            {"blur": 2, "min_area": 9},
+            Decision("sigmoid", (0.3, 0.6), Postprocessing(blur=2.0, min_area=9)),
+        ),
     ],
 )
 def test_the_config_decides_and_the_model_where_it_is_silent(keys, expected):
     assert decision_for(InferConfig.model_validate(keys), CONTRACT) == expected
+
+
+def test_what_the_model_does_to_masks_stands_where_the_config_is_silent():
+    own = Postprocessing(blur=4.0, hysteresis=0.8, fill_holes=90, split_touching=6.0, min_area=50)
+    contract = replace(CONTRACT, postprocess=own)
+
+    silent = decision_for(InferConfig(), contract)
+    asked = decision_for(InferConfig(min_area=0, hysteresis=0.0, blur=1.0), contract)
+
+    assert silent.steps == own
+    assert asked.steps == Postprocessing(1.0, 0.0, 90, 6.0, 0)
+
+
+def test_lengths_and_areas_are_suited_to_the_pixels_of_a_mask():
+    steps = Postprocessing(12.0, 0.8, 4800, 60.0, 97)
+
+    found = Decision("sigmoid", (0.5,), steps).on((6, 8)).steps
+
+    assert found == Postprocessing(
+        pytest.approx(12 / 48**0.5), 0.8, 100, pytest.approx(60 / 48**0.5), 2
+    )
 
 
 def test_exclusive_classes_stay_exclusive():

@@ -108,7 +108,7 @@ def clean(
         first_channel: That of class 1: 0, or 1 where channel 0 is the background.
         piece: Pixels worked on at once, about.
     """
-    if steps.hysteresis is not None:
+    if steps.hysteresis:
         _run(mask, _Weak(probabilities, steps.hysteresis, first_channel), piece)
     if steps.fill_holes > 0:
         _run(mask, _Holes(mask, steps.fill_holes), piece)
