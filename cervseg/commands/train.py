@@ -213,9 +213,19 @@ def _fit(
 
     setup = _setup(run, config, dataset)
     contract, state = fit(setup, resume=resume, progress=progress)
-    contract = replace(contract, postprocess=_postprocessing(config))
+    contract = replace(
+        contract,
+        postprocess=_postprocessing(config),
+        threshold=_threshold(config) or contract.threshold,
+    )
     contract = finish(run, contract, dataset=dataset, progress=progress)
     return contract, state
+
+
+def _threshold(config: Config) -> tuple[float, ...] | None:
+    """That of section `tiled_infer`, which stands where there is nothing to measure one on."""
+    asked = config.tiled_infer.threshold
+    return (asked,) * len(config.data.classes) if isinstance(asked, float) else None
 
 
 def _postprocessing(config: Config) -> Postprocessing:

@@ -140,12 +140,14 @@ class EpochKeeper(keras.callbacks.Callback):
             state.best, state.best_epoch, state.waited = loss, epoch + 1, 0
         else:
             state.waited += 1
+        if "val_loss" not in row:  # the training loss does not tell which weights are best
+            state.best_epoch = epoch + 1
         if self.config.schedule == "plateau":
             self._reduce_on_plateau(loss)
         state.ended = self._reason_to_stop()
         write_history(self.run, self.config, state)
         with averaged_weights(self.model):
-            if not state.waited:
+            if state.best_epoch == state.epoch:
                 save_weights(self.run.best, self.network)
             if self.preview is not None:
                 self.preview(epoch + 1)

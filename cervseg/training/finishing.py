@@ -41,7 +41,7 @@ def finish(
     The network is built anew, so that both are measured in float32, as it will be used.
 
     Both are measured on validation fields, as a whole and stitched; without any, the margin is
-    the receptive field's radius and the threshold one half.
+    measured on training fields, and the threshold is the contract's.
 
     Returns:
         The contract as written.
@@ -50,7 +50,8 @@ def finish(
     load_weights(run.best, model)
     predict = KerasPredictor(fold_normalizations(model), contract)
     fields = labelled_sources(dataset, dataset.sources_of("valid"))
-    contract = _with_margin(contract, predict, fields, dataset=dataset)
+    seen = fields or labelled_sources(dataset, dataset.sources_of("train"))
+    contract = _with_margin(contract, predict, seen, dataset=dataset)
     if contract.activation == "sigmoid" and fields:
         contract = _with_thresholds(contract, predict, fields, dataset=dataset, progress=progress)
     contract = _with_statistics(contract, dataset)
@@ -100,7 +101,7 @@ def _with_margin(
         return replace(contract, margin=radius)
     log.info(
         "margin %d of a receptive field of %d: tiled and whole differ by at most %.4f "
-        "in tiles of validation fields: %d",
+        "in tiles: %d",
         check.margin, radius, check.difference, check.windows,
     )  # fmt: skip
     return replace(contract, margin=check.margin)

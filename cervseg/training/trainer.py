@@ -192,7 +192,7 @@ def make_batches(
     )
     held_out = dataset.tiles_of("valid")
     if not held_out:
-        log.warning("no validation tiles: stopping and best weights follow the training loss")
+        log.warning("no validation tiles: the last epoch's weights are kept")
         return batches, None
     validation = TileBatches(
         labelled_tiles(dataset, held_out),

@@ -74,15 +74,18 @@ def test_the_best_weights_are_kept_and_not_the_last(train, tmp_path, model):
     assert np.array(model.layers[-1].kernel).item() == 2, "those of the third epoch, from 0"
 
 
-def test_without_validation_the_training_loss_decides(tmp_path, monkeypatch, model):
+def test_without_validation_the_last_weights_are_kept(tmp_path, monkeypatch, model):
     monkeypatch.setattr("cervseg.training.callbacks.plot_curves", lambda *args: None)
     keeper = EpochKeeper(Run(tmp_path), TrainConfig(), State(), network=model)
     keeper.set_model(model)
 
     for epoch, loss in enumerate([3.0, 1.0, 2.0]):
+        model.layers[-1].kernel.assign([[float(epoch)]])
         keeper.on_epoch_end(epoch, {"loss": loss})
 
-    assert (keeper.state.best, keeper.state.best_epoch) == (1.0, 2)
+    load_weights(Run(tmp_path).best, model)
+    assert (keeper.state.best, keeper.state.best_epoch, keeper.state.waited) == (1.0, 3, 1)
+    assert np.array(model.layers[-1].kernel).item() == 2
 
 
 def test_a_plateau_reduces_the_rate_down_to_its_minimum(train):

@@ -192,7 +192,7 @@ def test_where_not_even_one_tile_fits_other_keys_are_named(
 
 
 @pytest.mark.slow
-def test_without_validation_the_training_loss_decides_and_that_is_told(
+def test_without_validation_the_last_weights_are_kept_and_that_is_told(
     *, fit, make_setup, dataset, tmp_path, caplog
 ):
     data = replace(dataset, tiles=tuple(dataset.tiles_of("train")))
@@ -201,5 +201,5 @@ def test_without_validation_the_training_loss_decides_and_that_is_told(
     _, state = fit(make_setup(tmp_path, data=data, epochs=1))
 
     told = [record.message for record in caplog.records if record.name == "cervseg"]
-    assert told == ["no validation tiles: stopping and best weights follow the training loss"]
+    assert told == ["no validation tiles: the last epoch's weights are kept"]
     assert state.best == state.rows[0]["loss"] and "val_loss" not in state.rows[0]
