@@ -3,10 +3,12 @@
 #   make demo                                             the main job on drawn fields, in minutes
 #   make demo ARGS=--config=configs/demo_multiclass.yaml  the same with two classes
 #   make test                                             the tests, in minutes
+#   make retrain NAME=metaplastic                         a built-in model once more; CERVSEG_DATA=…
 #   make tile train evaluate CONFIG=cells.yaml            your own job; ARGS=--overwrite adds a flag
 
 CONFIG ?= configs/metaplastic.yaml
 ARGS ?=
+NAME ?= metaplastic
 # The first of these that is a Python TensorFlow has wheels for; only asked when .venv is made.
 PYTHON ?= $(firstword $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c $(SUPPORTED) 2>/dev/null && echo $$p; done) python3)
@@ -23,7 +25,7 @@ BEGUN := $(VENV)/.unfinished
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all check format bench tile train evaluate infer tiled-infer
+.PHONY: help demo test test-all check format bench retrain tile train evaluate infer tiled-infer
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +71,12 @@ format: $(READY)  ## let ruff mend what it can
 
 bench: $(READY)  ## tiled inference against a naive loop and MONAI
 	$(BIN)/python scripts/benchmark_tiled.py $(ARGS)
+
+# Equal weights are the rule on one kind of machine; on another the scores are to be compared.
+retrain: $(READY)  ## builtin:NAME once more, then compare its weights
+	$(CERVSEG) dataset-tile configs/$(NAME)_shipped.yaml --resume
+	$(CERVSEG) train configs/$(NAME)_shipped.yaml --resume
+	$(BIN)/python scripts/ship_model.py runs/$(NAME)-shipped $(NAME) --check
 
 tile: $(READY)  ## cervseg dataset-tile CONFIG
 	$(CERVSEG) dataset-tile $(CONFIG) $(ARGS)

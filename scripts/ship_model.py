@@ -1,12 +1,14 @@
 """Put the model of a finished run into the package, as `builtin:NAME`, in half precision.
 
     python scripts/ship_model.py RUN NAME --images DIR [--overwrite]
+    python scripts/ship_model.py RUN NAME --check
 
 Its card is `docs/models/NAME.md`, copied beside the weights. The photographs of the folder are
 segmented with both precisions, by `tiled-infer` as a user has it. Where more than 0.1 % of the
 pixels of one of them differ, where the folder is over 10 MB, or the card names no licence, nothing
 is written. With `--overwrite` the old model is kept beside the new one, under another name that is
-neither listed nor packaged.
+neither listed nor packaged. `--check` ships nothing: it tells whether a run came to the weights of
+the built-in model, bit by bit, and ends with 6 where it did not.
 """
 
 import argparse
@@ -42,10 +44,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path, help="run or model folder")
     parser.add_argument("name", help="as in builtin:NAME")
-    parser.add_argument("--images", type=Path, required=True, help="photographs to compare on")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--images", type=Path, help="photographs to compare on")
+    what.add_argument("--check", action="store_true", help="only compare weights")
     parser.add_argument("--overwrite", action="store_true", help="the old one is kept as a _bak")
     asked = parser.parse_args()
     try:
+        if asked.check:
+            print(check_weights(asked.run, asked.name))
+            return 0
         changed = ship(asked.run, asked.name, images=asked.images, card=CARDS / f"{asked.name}.md",
                        overwrite=asked.overwrite)  # fmt: skip
     except CervsegError as exc:
@@ -99,6 +106,33 @@ def ship(
             set_aside(target)
         model.rename(target)
     return changed
+
+
+def check_weights(run: Path, name: str) -> str:
+    """Compare a run with the built-in model in half precision.
+
+    Raises:
+        CheckError: They differ; says where most.
+        ModelError: One of them is missing.
+    """
+    runtime.start(device="cpu")
+    from cervseg.models.folder import load_model
+
+    shipped = find_model(Path(f"{BUILTIN}{name}"))
+    with TemporaryDirectory() as place:
+        halve(find_model(run), Path(place))
+        one, other = (load_model(f, Contract.load(f)).weights for f in (Path(place), shipped))
+        far = {v.path: float(np.abs(np.asarray(v) - np.asarray(w)).max())
+               for v, w in zip(one, other, strict=True)}  # fmt: skip
+    worst = max(far, key=lambda path: far[path])
+    if far[worst]:
+        different = sum(map(bool, far.values()))
+        raise CheckError(
+            f"{run}: {different} of {len(far)} weights are not those of {BUILTIN}{name}, "
+            f"{worst} by up to {far[worst]:.2g}",
+            hint="another kind of machine rounds otherwise: compare scores",
+        )
+    return f"{run}: all {len(far)} weights are those of {BUILTIN}{name}"
 
 
 def check_card(path: Path) -> None:

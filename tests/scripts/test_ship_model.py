@@ -1,7 +1,9 @@
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image as Pillow
@@ -121,6 +123,25 @@ def test_what_is_there_is_replaced_only_if_asked_and_kept(place):
     assert "Other" in (builtin_models()["cells"] / "card.md").read_text()
     assert list(builtin_models()) == ["cells"]
     assert len(list((place / "package").glob("cells_*_bak/card.md"))) == 1
+
+
+def test_a_run_with_the_weights_of_the_built_in_model_is_told_so(place):
+    shipped()
+
+    assert SHIP["check_weights"](place / "run", "cells").endswith(
+        "weights are those of builtin:cells"
+    )
+
+
+def test_a_run_with_another_weight_is_told_where(place):
+    shipped()
+    other = place / "other"
+    shutil.copytree(place / "run" / "model", other)
+    with h5py.File(other / "model.weights.h5", "a") as file:
+        file["logits/bias"][...] += 1
+
+    with pytest.raises(CheckError, match=r"1 of \d+ weights .* logits/bias by up to 1"):
+        SHIP["check_weights"](other, "cells")
 
 
 @pytest.mark.parametrize("name", ["", "Cells", "a/b", "a_b", "..", "1a"])
