@@ -15,7 +15,7 @@ from cervseg.data.statistics import FieldStatistics
 from cervseg.errors import DataError
 from cervseg.reports import JSON
 
-LARGE_OBJECT = 40
+LARGE_OBJECT = 60
 """Pixels across that the class of the largest objects should have; cells do well with them."""
 
 SMALL_OBJECT = 12
@@ -23,7 +23,7 @@ SMALL_OBJECT = 12
 
 SCALES = tuple(part / 2**halvings for halvings in range(6) for part in (1.0, 0.75))
 
-OBJECTS_ACROSS = 8
+OBJECTS_ACROSS = 5
 """A tile shows about so many side by side, with what is around them."""
 
 ALIGN = 32

@@ -68,10 +68,10 @@ def test_data_without_objects_is_refused():
 
 
 @pytest.mark.parametrize("size", [30, 45, 60, 100, 163, 250, 333, 500])
-def test_the_scale_shows_objects_about_40_pixels_across(size):
+def test_the_scale_shows_objects_about_60_pixels_across(size):
     scale = chosen(FIELDS._replace(diameters=(size,)))["data.scale"]
 
-    assert 40 / 1.25 <= size * scale <= 40 * 1.25 or (scale == 1 and size < 40)
+    assert 60 / 1.25 <= size * scale <= 60 * 1.25 or (scale == 1 and size < 60)
 
 
 def test_small_objects_beside_large_ones_stay_visible():
@@ -134,7 +134,7 @@ def test_the_text_is_a_config_with_a_reason_for_each_key(tmp_path, classes):
 
     config = load_config(path).config
 
-    assert config.data.scale == 0.25 and config.train.augmentation.scale.range == (0.75, 1.35)
+    assert config.data.scale == 0.375 and config.train.augmentation.scale.range == (0.75, 1.35)
     assert path.read_text().startswith("# cells\n#\n# more\ndata:\n")
     lines = path.read_text().splitlines()[3:]
     for i, line in enumerate(lines):

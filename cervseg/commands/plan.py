@@ -60,7 +60,8 @@ def plan(
     """
     subject = Path(subject)
     data, survey = _survey(subject, overrides)
-    examined = examine_all(survey.fields, survey.classes, progress=progress)
+    seen = [field for field in survey.fields if field.split != "test"]  # which is not looked at
+    examined = examine_all(seen, survey.classes, progress=progress)
     read = [one for one in examined if one.statistics is not None]
     if not read:
         raise DataError(f"{subject}: no image can be read", hint="cervseg dataset-check tells why")
@@ -68,7 +69,7 @@ def plan(
         [one.statistics for one in read if one.statistics],
         [one.field.scale for one in read],
         survey.classes.names,
-    )
+    )._replace(groups=len({field.group for field in survey.fields}))
     name = experiment_name(data.output if subject.is_file() else subject)
     machine.keep_all_blocks()
     runtime.start()
@@ -77,7 +78,7 @@ def plan(
         log.warning(notice)
     return write_plan(
         [*_keep(data, name, survey), *choices],
-        head=[*_describe(facts, data, name), *costs],
+        head=[*_describe(facts, data, name, total=len(survey.fields)), *costs],
     )
 
 
@@ -160,15 +161,16 @@ def _as_config(data: DataConfig, choices: Sequence[Choice]) -> Config:
     return config.model_copy(update={"data": data.model_copy(update=planned)})
 
 
-def _describe(facts: Facts, data: DataConfig, name: str) -> list[str]:
+def _describe(facts: Facts, data: DataConfig, name: str, *, total: int) -> list[str]:
     """The head of the file: what it was drawn up from."""
     sizes = ", ".join(f"{size:.0f}" for size in facts.diameters)
     return [
         f"{name}: drawn up by cervseg plan; a comment beside each key says why.",
         "",
-        f"data      {facts.images} images in {facts.groups} groups, {facts.width} x {facts.height} "
-        f"in the middle; {facts.objects} objects,",
-        f"          {sizes} pixels across, on {facts.foreground:.1%} of the pixels",
+        f"data      {facts.images} of {total} images in {facts.groups} groups; those of the "
+        "test are not looked at;",
+        f"          the median is {facts.width} x {facts.height}; {facts.objects} objects, {sizes} "
+        f"pixels across, on {facts.foreground:.1%} of the pixels",
         f"command   cervseg dataset-tile {name}.yaml && cervseg train {name}.yaml"
         + (" --all-folds" if data.folds else ""),
     ]

@@ -95,7 +95,8 @@ def config_of_folder(folder: Path, data: DataConfig) -> DataConfig:
         raise DataError(f"{folder}: no such folder")
     if (folder / "images").is_dir():
         source = FolderSource(images=folder / "images", masks=folder / "masks")
-        return data.model_copy(update={"source": (source,), "split": FractionSplit()})
+        split = FractionSplit() if isinstance(data.split, FolderSplit) else data.split
+        return data.model_copy(update={"source": (source,), "split": split})
     names = [name for known in SPLIT_FOLDERS.values() for name in known]
     if not any((folder / name / "images").is_dir() for name in names):
         raise DataError(

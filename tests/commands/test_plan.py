@@ -45,9 +45,10 @@ def test_a_folder_becomes_a_config_that_reads_its_masks(folder):
     config = planned(text)
     assert config.data.classes == {"cell": "#ff0000"}
     assert config.data.source[0].images.name == "images"
-    assert config.data.scale == 0.5  # an object of 90 pixels becomes 45
+    assert config.data.scale == 0.75  # an object of 90 pixels becomes 68
     assert config.train.output.name == "smears" and config.data.output.name == "smears"
-    assert "# data      3 images in 3 groups, 402 x 301 in the middle; 3 objects,\n" in text
+    assert "# data      2 of 3 images in 3 groups; those of the test are not looked at;\n" in text
+    assert "the median is 402 x 301; 2 objects, 90 pixels across, on 5.3% of the pixels\n" in text
     assert "450 steps of 0.5 s each" in text and "2.0 GB while training" in text
 
 
@@ -66,7 +67,7 @@ def test_a_config_keeps_what_it_says_of_the_data(folder):
     config = planned(text)
     assert config.data.group_pattern == "^(slide[0-9])" and config.data.folds == 3
     assert config.data.classes == {"thing": "#00ff00"}
-    assert (config.data.scale, config.data.output.name) == (0.5, "mine")
+    assert (config.data.scale, config.data.output.name) == (0.75, "mine")
     assert "cervseg train mine.yaml --all-folds\n" in text
 
 
@@ -74,9 +75,9 @@ def test_images_that_cannot_be_read_are_told_and_do_not_count(folder, caplog):
     write_fields(folder / "smears")
     (folder / "smears/images/slide1_1.png").write_bytes(b"no image")
 
-    text = plan("smears")
+    text = plan("smears", overrides=["data.split={kind: fractions, train: 1, valid: 0, test: 0}"])
 
-    assert "# data      2 images" in text
+    assert "# data      2 of 3 images in 3 groups" in text
     assert "not read and not counted: 1 of the images" in caplog.text
 
 
