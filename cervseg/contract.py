@@ -1,12 +1,12 @@
 """What a model expects and gives, readable without Keras: `contract.json`."""
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeVar, cast
+from typing import Literal, NamedTuple, Protocol, cast
 
+from cervseg import values
 from cervseg.arrays import RGB, Probabilities
 from cervseg.classes import Classes, format_colour
 from cervseg.errors import DataError, ModelError
@@ -20,7 +20,6 @@ BUILTIN = "builtin:"
 BUILTIN_NAME = r"[a-z][a-z0-9-]*"
 DEFAULT_MODEL = Path(f"{BUILTIN}metaplastic")
 """Segments where no other is named, once the package has it."""
-T = TypeVar("T")
 Activation = Literal["sigmoid", "softmax"]
 ColorOrder = Literal["RGB", "BGR"]
 ColorSpace = Literal["rgb", "hsv", "lab"]
@@ -74,8 +73,8 @@ class Postprocessing:
 
     def but(self, asked: object) -> "Postprocessing":
         """The same, except for what a config's section says: its attributes that are not None."""
-        values = {name: getattr(asked, name) for name in asdict(self)}
-        return replace(self, **{name: value for name, value in values.items() if value is not None})
+        said = {name: getattr(asked, name) for name in asdict(self)}
+        return replace(self, **{name: value for name, value in said.items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -208,121 +207,80 @@ def _find_builtin(path: Path) -> Path:
 
 def _parse(document: dict[str, JSON]) -> Contract:
     classes = _parse_classes(document)
-    align = _integer(document, "align", (1, 4096))
-    tile_size = _integer(document, "tile_size", (1, 16384))
+    align = values.integer(document, "align", (1, 4096))
+    tile_size = values.integer(document, "tile_size", (1, 16384))
     if tile_size % align:
         raise ValueError(f"tile_size {tile_size} is no multiple of align {align}")
-    activation = _choice(document, "activation", ("sigmoid", "softmax"))
-    channels = _integer(document, "channels", (1, 256))
+    activation = values.choice(document, "activation", ("sigmoid", "softmax"))
+    channels = values.integer(document, "channels", (1, 256))
     if channels != len(classes) + (activation == "softmax"):
         raise ValueError(f"{channels} channels for {len(classes)} classes and {activation}")
-    thresholds = _typed(document, "threshold", list)
+    thresholds = values.typed(document, "threshold", list)
     if len(thresholds) != len(classes):
         raise ValueError(f"{len(thresholds)} thresholds for {len(classes)} classes")
     return Contract(
-        architecture=_typed(document, "architecture", str),
-        options=_typed(document, "options", dict),
+        architecture=values.typed(document, "architecture", str),
+        options=values.typed(document, "options", dict),
         classes=classes,
         activation=cast(Activation, activation),
         tile_size=tile_size,
         align=align,
         input_channels=_input_channels(document),
         channels=channels,
-        color_order=cast(ColorOrder, _choice(document, "color_order", ("RGB", "BGR"))),
-        preprocess=_parse_preprocessing(_typed(document, "preprocess", dict)),
-        receptive_field=_integer_or_none(document, "receptive_field"),
-        margin=_integer_or_none(document, "margin"),
-        scale=_number(document, "scale", (1e-4, 1e4)),
-        mpp=None if document["mpp"] is None else _number(document, "mpp", (1e-4, 1e4)),
-        threshold=tuple(_number({"threshold": t}, "threshold", (1e-6, 1)) for t in thresholds),
-        temperature=_number(document, "temperature", (1e-3, 1e3)),
-        postprocess=_parse_postprocessing(_typed(document, "postprocess", dict)),
-        trained_on=tuple(map(_parse_training_image, _rows(document, "trained_on"))),
-        statistics=_mapping_or_none(document, "statistics"),
-        seed=_integer(document, "seed", (0, 2**31)),
-        versions=cast(Mapping[str, str] | None, _mapping_or_none(document, "versions")),
-        created=_typed(document, "created", str),
+        color_order=cast(ColorOrder, values.choice(document, "color_order", ("RGB", "BGR"))),
+        preprocess=_parse_preprocessing(values.typed(document, "preprocess", dict)),
+        receptive_field=values.integer_or_none(document, "receptive_field"),
+        margin=values.integer_or_none(document, "margin"),
+        scale=values.number(document, "scale", (1e-4, 1e4)),
+        mpp=None if document["mpp"] is None else values.number(document, "mpp", (1e-4, 1e4)),
+        threshold=tuple(
+            values.number({"threshold": t}, "threshold", (1e-6, 1)) for t in thresholds
+        ),
+        temperature=values.number(document, "temperature", (1e-3, 1e3)),
+        postprocess=_parse_postprocessing(values.typed(document, "postprocess", dict)),
+        trained_on=tuple(map(_parse_training_image, values.rows(document, "trained_on"))),
+        statistics=values.mapping_or_none(document, "statistics"),
+        seed=values.integer(document, "seed", (0, 2**31)),
+        versions=cast(Mapping[str, str] | None, values.mapping_or_none(document, "versions")),
+        created=values.typed(document, "created", str),
     )
 
 
 def _parse_classes(document: dict[str, JSON]) -> Classes:
-    rows = _rows(document, "classes")
+    rows = values.rows(document, "classes")
     if not rows:
         raise ValueError("'classes' is empty")
-    return Classes.of({_typed(row, "name", str): _typed(row, "colour", str) for row in rows})
+    return Classes.of(
+        {values.typed(row, "name", str): values.typed(row, "colour", str) for row in rows}
+    )
 
 
 def _parse_preprocessing(document: dict[str, JSON]) -> Preprocessing:
     return Preprocessing(
-        cast(ColorSpace, _choice(document, "color_space", ("rgb", "hsv", "lab"))),
-        _number(document, "gamma", (0.01, 100)),
-        _number(document, "sharpen", (0, 100)),
+        cast(ColorSpace, values.choice(document, "color_space", ("rgb", "hsv", "lab"))),
+        values.number(document, "gamma", (0.01, 100)),
+        values.number(document, "sharpen", (0, 100)),
     )
 
 
 def _parse_postprocessing(document: dict[str, JSON]) -> Postprocessing:
     hysteresis = document["hysteresis"]
     return Postprocessing(
-        _number(document, "blur", (0, 1000)),
-        None if hysteresis is None else _number(document, "hysteresis", (0, 1)),
-        _integer(document, "fill_holes", (0, 10**12)),
-        _number(document, "split_touching", (0, 1e6)),
-        _integer(document, "min_area", (0, 10**12)),
+        values.number(document, "blur", (0, 1000)),
+        None if hysteresis is None else values.number(document, "hysteresis", (0, 1)),
+        values.integer(document, "fill_holes", (0, 10**12)),
+        values.number(document, "split_touching", (0, 1e6)),
+        values.integer(document, "min_area", (0, 10**12)),
     )
 
 
 def _parse_training_image(row: dict[str, JSON]) -> TrainingImage:
-    phash = None if row["phash"] is None else _typed(row, "phash", str)
-    return TrainingImage(_typed(row, "sha256", str), phash, _typed(row, "split", str))
+    phash = None if row["phash"] is None else values.typed(row, "phash", str)
+    return TrainingImage(values.typed(row, "sha256", str), phash, values.typed(row, "split", str))
 
 
 def _input_channels(document: dict[str, JSON]) -> int:
-    count = _integer(document, "input_channels", (1, 3))
+    count = values.integer(document, "input_channels", (1, 3))
     if count == 2:
         raise ValueError("'input_channels' must be 1 or 3, not 2")
     return count
-
-
-def _typed(document: Mapping[str, JSON], key: str, kind: type[T]) -> T:
-    value = document[key]
-    if not isinstance(value, kind):
-        raise ValueError(f"{key!r} must be a {kind.__name__}, not {value!r}")
-    return value
-
-
-def _rows(document: Mapping[str, JSON], key: str) -> list[dict[str, JSON]]:
-    rows = _typed(document, key, list)
-    if not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"{key!r} must be a list of objects")
-    return rows
-
-
-def _choice(document: Mapping[str, JSON], key: str, choices: tuple[str, ...]) -> str:
-    value = document[key]
-    if value not in choices:
-        raise ValueError(f"{key!r} must be one of {', '.join(choices)}, not {value!r}")
-    return value
-
-
-def _number(document: Mapping[str, JSON], key: str, bounds: tuple[float, float]) -> float:
-    value = document[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{key!r} must be a number, not {value!r}")
-    if not bounds[0] <= value <= bounds[1]:
-        raise ValueError(f"{key!r} must be from {bounds[0]:g} to {bounds[1]:g}, not {value!r}")
-    return float(value)
-
-
-def _integer(document: Mapping[str, JSON], key: str, bounds: tuple[int, int]) -> int:
-    number = _number(document, key, bounds)
-    if number != int(number):
-        raise ValueError(f"{key!r} must be a whole number, not {number!r}")
-    return int(number)
-
-
-def _integer_or_none(document: Mapping[str, JSON], key: str) -> int | None:
-    return None if document[key] is None else _integer(document, key, (0, 10**6))
-
-
-def _mapping_or_none(document: Mapping[str, JSON], key: str) -> dict[str, JSON] | None:
-    return None if document[key] is None else _typed(document, key, dict)

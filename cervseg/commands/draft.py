@@ -3,7 +3,7 @@
 from cervseg.config import Config
 from cervseg.config.data import Preprocess
 from cervseg.config.model import network_options, output_activation
-from cervseg.contract import Contract, Preprocessing
+from cervseg.contract import Contract, Postprocessing, Preprocessing, find_model
 
 
 def draft_contract(config: Config) -> Contract:
@@ -26,3 +26,16 @@ def draft_contract(config: Config) -> Contract:
 def preprocessing(config: Preprocess) -> Preprocessing:
     """Section `data.preprocess` as the contract keeps it."""
     return Preprocessing(config.color_space, config.gamma, config.sharpen)
+
+
+def asked_threshold(config: Config) -> tuple[float, ...] | None:
+    """That of section `tiled_infer`, which stands where there is nothing to measure one on."""
+    asked = config.tiled_infer.threshold
+    return (asked,) * len(config.data.classes) if isinstance(asked, float) else None
+
+
+def postprocessing(config: Config) -> Postprocessing:
+    """What section `tiled_infer` says becomes the model's own; else that of the one before it."""
+    start = config.train.start_from
+    before = Contract.load(find_model(start)).postprocess if start else Postprocessing()
+    return before.but(config.tiled_infer)

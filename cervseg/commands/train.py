@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cervseg import machine, runtime
-from cervseg.commands.draft import preprocessing
+from cervseg.commands.draft import asked_threshold, postprocessing, preprocessing
 from cervseg.commands.fold import of_fold
 from cervseg.config import Config
 from cervseg.config.loader import as_config, config_differences, dump_config, load_config
-from cervseg.contract import Contract, Postprocessing, find_model
+from cervseg.contract import Contract, find_model
 from cervseg.data.folds import open_fold
 from cervseg.data.leaks import (
     Fingerprint,
@@ -215,24 +215,11 @@ def _fit(
     contract, state = fit(setup, resume=resume, progress=progress)
     contract = replace(
         contract,
-        postprocess=_postprocessing(config),
-        threshold=_threshold(config) or contract.threshold,
+        postprocess=postprocessing(config),
+        threshold=asked_threshold(config) or contract.threshold,
     )
     contract = finish(run, contract, dataset=dataset, progress=progress)
     return contract, state
-
-
-def _threshold(config: Config) -> tuple[float, ...] | None:
-    """That of section `tiled_infer`, which stands where there is nothing to measure one on."""
-    asked = config.tiled_infer.threshold
-    return (asked,) * len(config.data.classes) if isinstance(asked, float) else None
-
-
-def _postprocessing(config: Config) -> Postprocessing:
-    """What section `tiled_infer` says becomes the model's own; else that of the one before it."""
-    start = config.train.start_from
-    before = Contract.load(find_model(start)).postprocess if start else Postprocessing()
-    return before.but(config.tiled_infer)
 
 
 def _setup(run: Run, config: Config, dataset: Dataset) -> "Setup":

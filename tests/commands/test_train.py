@@ -7,6 +7,7 @@ import pytest
 
 from cervseg.classes import Classes
 from cervseg.commands import train
+from cervseg.commands.draft import postprocessing
 from cervseg.config.loader import load_config
 from cervseg.contract import Contract, Postprocessing
 from cervseg.runs import Run
@@ -45,7 +46,7 @@ def test_a_model_keeps_what_its_config_does_to_masks_or_the_one_it_starts_from(
 ):
     config = load_config(None, [key.format(start=start) for key in keys]).config
 
-    found = train._postprocessing(config)
+    found = postprocessing(config)
 
     assert (found.min_area, found.blur) == expected
 
