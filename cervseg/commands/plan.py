@@ -70,7 +70,7 @@ def plan(
         [one.field.scale for one in read],
         survey.classes.names,
     )._replace(groups=len({field.group for field in survey.fields}))
-    name = experiment_name(data.output if subject.is_file() else subject)
+    name = experiment_name(data.output if _is_config(subject) else subject)
     machine.keep_all_blocks()
     runtime.start()
     choices, costs = _fit_machine(facts, data, name)
@@ -82,11 +82,16 @@ def plan(
     )
 
 
+def _is_config(subject: Path) -> bool:
+    return subject.suffix in (".yaml", ".yml")
+
+
 def _survey(subject: Path, overrides: Sequence[str]) -> tuple[DataConfig, Survey]:
     """Section `data` as far as it is known, and the images it names."""
-    loaded = load_config(subject if subject.is_file() else None, overrides)
+    is_config = _is_config(subject)
+    loaded = load_config(subject if is_config else None, overrides)
     data = loaded.config.data
-    if subject.is_file():
+    if is_config:
         return data, survey_config(data)
     if (subject / DOCUMENT).is_file():
         try:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from cervseg.commands.plan import plan
 from cervseg.config.loader import load_config
-from cervseg.errors import DataError
+from cervseg.errors import ConfigError, DataError
 from cervseg.training import rehearsal
 
 pytestmark = pytest.mark.usefixtures("started")
@@ -99,6 +99,11 @@ def test_little_memory_makes_small_batches(folder, monkeypatch):
 def test_a_folder_without_images_is_refused(folder):
     with pytest.raises(DataError, match="no `images` and `masks` in it"):
         plan(folder)
+
+
+def test_a_config_that_is_not_there_is_called_so(folder):
+    with pytest.raises(ConfigError, match="nope.yaml: no such config file"):
+        plan("nope.yaml")
 
 
 def test_masks_without_objects_are_refused(folder):
