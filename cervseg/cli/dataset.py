@@ -17,6 +17,7 @@ from cervseg.cli.options import (
     Overwrite,
     Quiet,
     Resume,
+    Subject,
 )
 from cervseg.reports import Progress, Report
 
@@ -65,14 +66,7 @@ CHECK_EXAMPLES = (
 
 
 def dataset_check(
-    subject: Annotated[
-        Path,
-        typer.Argument(
-            metavar="CONFIG|FOLDER",
-            help="An experiment (.yaml), a dataset folder, or a folder with `images` and `masks`.",
-            show_default=False,
-        ),
-    ],
+    subject: Subject,
     *,
     output: Output = Path("cervseg-check"),
     fix: Annotated[

@@ -15,6 +15,14 @@ OptionalConfigFile = Annotated[
     Path | None,
     typer.Argument(metavar="CONFIG", help="The experiment, a YAML file.", show_default=False),
 ]
+Subject = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CONFIG|FOLDER",
+        help="An experiment (.yaml), a dataset folder, or a folder with `images` and `masks`.",
+        show_default=False,
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(

@@ -1,13 +1,9 @@
 """`cervseg plan`."""
 
 import shlex
-from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from cervseg.cli.job import Job, Talk
-from cervseg.cli.options import Debug, OutputFile, Overrides, Quiet
+from cervseg.cli.options import Debug, OutputFile, Overrides, Quiet, Subject
 from cervseg.errors import OutputError
 from cervseg.reports import Progress, Report
 
@@ -18,14 +14,7 @@ EXAMPLES = (
 
 
 def plan(
-    subject: Annotated[
-        Path,
-        typer.Argument(
-            metavar="CONFIG|FOLDER",
-            help="An experiment (.yaml), a dataset folder, or a folder with `images` and `masks`.",
-            show_default=False,
-        ),
-    ],
+    subject: Subject,
     *,
     output: OutputFile = None,
     overrides: Overrides = None,

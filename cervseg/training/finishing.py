@@ -29,8 +29,10 @@ from cervseg.scoring.calibration import best_threshold
 log = logging.getLogger("cervseg")
 
 MOST_MARGIN_FIELDS = 3
+"""Fields on which the margin is measured."""
+
 MOST_STATISTICS_FIELDS = 48
-"""Validation fields on which the margin is measured."""
+"""Training fields whose stain and objects are noted."""
 
 
 def finish(
