@@ -33,7 +33,7 @@ def split_touching(inside: NDArray[np.bool_], distance: float) -> NDArray[np.int
     Returns:
         0 outside, the parts 1 and up in reading order, same shape.
     """
-    relief = _relief(inside)
+    relief = relief_of(inside)
     summit = _climb(relief)
     height = relief[1:-1, 1:-1][inside]
     pixels, basin = np.unique(summit[1:-1, 1:-1][inside], return_inverse=True)
@@ -53,10 +53,12 @@ def split_touching(inside: NDArray[np.bool_], distance: float) -> NDArray[np.int
     return parts
 
 
-def _relief(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The distance to the nearest pixel outside, with an edge of zeros."""
+def relief_of(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The distance of each pixel to the nearest outside, with an edge of zeros around."""
     padded = np.pad(inside, 1).astype(np.uint8)
-    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
+    near = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # Its last bits depend on where in memory the picture lies; the squares are whole numbers.
+    return np.sqrt(np.rint(np.square(near, dtype=np.float64))).astype(np.float32)
 
 
 def _climb(relief: NDArray[np.float32]) -> Numbers:
