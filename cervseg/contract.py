@@ -89,7 +89,7 @@ class Contract:
             first.
         input_channels: 3, or 1 for grey.
         channels: Of the output.
-        tile_size: Side of the square tiles it was trained on, a multiple of `align`, pixels.
+        tile_size: Side of the square tiles it is given, a multiple of `align`, pixels.
         align: The total stride; tile origins are multiples of it.
         receptive_field: Radius in pixels; None where the network sees the whole tile.
         margin: Pixels at a cut edge that can't be trusted; None where it sees the whole tile.

@@ -34,13 +34,13 @@ class Window(NamedTuple):
 class TileGrid:
     """Equal tiles that cover a height × width image and never leave it.
 
+    They are squares of `size`; along a side shorter than that, as long as the side.
     `height`, `width` and `size` are multiples of `align`, the total stride of the
     network (pad the image first: `padded`): a network answers a shifted window like a
     shifted image only for shifts by its stride.
 
     Raises:
-        ValueError: A length is no multiple of `align`, the image is smaller than a tile,
-            or the overlap leaves no step.
+        ValueError: A length is no positive multiple of `align`, or the overlap leaves no step.
     """
 
     height: int
@@ -50,10 +50,8 @@ class TileGrid:
     align: int = 1
 
     def __post_init__(self) -> None:
-        if any(n % self.align for n in (self.height, self.width, self.size)):
+        if any(n < 1 or n % self.align for n in (self.height, self.width, self.size)):
             raise ValueError(f"{self} is off the stride {self.align}")
-        if self.size > min(self.height, self.width):
-            raise ValueError(f"{self}: pad the image to the tile first")
         if not 0 <= self.overlap <= self.size - self.align:
             raise ValueError(f"{self}: the overlap leaves no step")
 
@@ -64,7 +62,16 @@ class TileGrid:
 
     def __iter__(self) -> Iterator[Window]:
         for top, left in product(self.starts(self.height), self.starts(self.width)):
-            yield Window(top, left, self.size, self.size)
+            yield Window(top, left, *self.tile)
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Height and width of each tile."""
+        return self.side(self.height), self.side(self.width)
+
+    def side(self, length: int) -> int:
+        """Length of a tile along a side of the image."""
+        return min(self.size, length)
 
     def __len__(self) -> int:
         return len(self.starts(self.height)) * len(self.starts(self.width))
@@ -76,6 +83,6 @@ class TileGrid:
         nearly repeats the one before.
         """
         step = (self.size - self.overlap) // self.align
-        span = (length - self.size) // self.align
+        span = (length - self.side(length)) // self.align
         steps = -(-span // step)
         return [i * span // steps * self.align for i in range(steps + 1)] if steps else [0]

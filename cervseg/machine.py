@@ -32,8 +32,14 @@ def is_disk_full(folder: Path) -> bool:
     return False
 
 
-def peak_memory() -> int:
-    """Largest resident memory of this process so far, bytes."""
+def peak_memory(process: int | None = None) -> int:
+    """Largest resident memory of a process so far, bytes; 0 for another one that has ended."""
+    for line in read_lines(Path(f"/proc/{process or 'self'}/status")):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    if process:
+        return 0
+    # Without /proc; this counts that of the process it was forked from, too.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -58,9 +64,6 @@ def peak_memory_of(work: Callable[[], object]) -> int:
         work()
         return peak_memory()
     work()
-    for line in read_lines(Path("/proc/self/status")):
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
     return peak_memory()
 
 

@@ -11,7 +11,6 @@ Then each engine is started once as a command of its own: seconds and memory wit
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import time
@@ -26,7 +25,7 @@ from synthetic_fields import draw_field
 from tiled_naive import naive_loop
 from tiled_network import REFERENCE
 
-from cervseg import runtime
+from cervseg import machine, runtime
 from cervseg.classes import Classes
 from cervseg.commands.inputs import find_inputs
 from cervseg.commands.opening import Opening, open_segmenter
@@ -113,7 +112,7 @@ def our_road(
     )
     settings = RuntimeConfig(device="cpu", threads=threads)
     opening = Opening("tiled-infer", section, (model,), OutputFolder(folder), settings)
-    tools, _ = open_segmenter(opening)
+    tools = open_segmenter(opening)
     path, name = find_inputs([image])[0]
     return lambda: tools.segment(open_photo(path), path, name, progress=SILENT)
 
@@ -133,15 +132,17 @@ def take_turns(roads: dict[str, Road], repeats: int) -> dict[str, float]:
 def start(model: Path, image: Path, output: Path, *, engine: str) -> tuple[float, int]:
     """Seconds and peak memory of the command for one photograph."""
     words = ["tiled-infer", str(image), "--model", str(model), "--output", str(output), "--quiet"]
-    begun = time.perf_counter()
+    begun, peak = time.perf_counter(), 0
     process = subprocess.Popen(
         [sys.executable, "-m", "cervseg", *words, "--set", f"tiled_infer.engine={engine}"],
         stdout=subprocess.DEVNULL,
     )
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
+    while process.poll() is None:
+        peak = max(peak, machine.peak_memory(process.pid))
+        time.sleep(0.02)
+    if process.returncode:
         raise SystemExit(f"cervseg {' '.join(words)} failed")
-    return time.perf_counter() - begun, used.ru_maxrss * 1024
+    return time.perf_counter() - begun, peak
 
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ class Monai:
         self._bfloat16 = precision == "bfloat16"
         self.tiles = 0
         self._network, self.layout = twin, "channels first"
-        tiles = np.zeros((batch, grid.size, grid.size, 3), np.uint8)
+        tiles = np.zeros((batch, *grid.tile, 3), np.uint8)
         seconds = self._seconds(tiles)
         self._network, self.layout = twin.channels_last(), "channels last"
         if self._seconds(tiles) > seconds:
@@ -165,7 +165,7 @@ class Monai:
         with self._torch.inference_mode():
             answer = sliding_window_inference(
                 self._as_tensor(pad_to(pixels, grid)[None]),
-                roi_size=(grid.size, grid.size),
+                roi_size=grid.tile,
                 sw_batch_size=self._batch,
                 predictor=self._answer,
                 overlap=grid.overlap / grid.size,

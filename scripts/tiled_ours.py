@@ -51,7 +51,7 @@ def open_ours(job: Job) -> tuple[Segmenter, OutputFolder]:
     output = OutputFolder(folder)
     settings = RuntimeConfig(device="cpu", threads=job.threads)
     opening = Opening("tiled-infer", job.section(), (Path(job.model),), output, settings)
-    return open_segmenter(opening)[0], output
+    return open_segmenter(opening), output
 
 
 def _bare(predict: Predictor) -> Callable[[RGB], object]:

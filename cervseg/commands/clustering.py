@@ -135,5 +135,5 @@ def _tools(opening: Opening) -> Segmenter:
     key = repr(opening)
     if key not in _opened:
         _opened.clear()
-        _opened[key] = open_segmenter(opening)[0]
+        _opened[key] = open_segmenter(opening)
     return _opened[key]

@@ -198,13 +198,16 @@ def _open(config: Config, *, mode: Mode, paths: Sequence[Path], progress: Progre
     from cervseg.engines import open_model
 
     section = config.tiled_infer if mode == "tiled" else config.infer
-    contract, predict = open_model(
+    opened = open_model(
         paths, engine=section.engine, precision=section.precision, augment=section.augment,
         tile_size=config.tiled_infer.tile_size if mode == "tiled" else None,
         threads=settings.threads,
     )  # fmt: skip
+    contract, predict = opened
     if mode == "tiled":
-        answer, _ = tiled_answers(contract, predict, config.tiled_infer, progress=progress)
+        answer, _ = tiled_answers(
+            contract, predict, config.tiled_infer, square=opened.square, progress=progress
+        )
         decision = decision_for(config.tiled_infer, contract)
     else:
         answer = whole_answers(contract, predict, stretch=mode == "stretch")

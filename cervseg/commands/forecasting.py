@@ -3,6 +3,7 @@
 import time
 from collections.abc import Generator, Sequence
 from contextlib import suppress
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from cervseg.inference.budget import (
     Memory,
     choices,
     forecast,
+    share_of_tile,
     slowness,
     within,
 )
@@ -65,11 +67,12 @@ def measure(tools: Segmenter, image: Image) -> Costs:
             stamps.append(time.perf_counter())
 
     peak = machine.peak_memory_of(work)
-    seconds = (stamps[-1] - stamps[0]) / (TIMED * size)
+    tiles = size * share_of_tile(grid)
+    seconds = (stamps[-1] - stamps[0]) / (TIMED * tiles)
     machine.return_blocks()
     kept = max(0, machine.resident_memory() - idle)
     machine.keep_blocks()
-    return Costs(idle, kept, -(-max(0, peak - idle) // size), seconds, slowness())
+    return Costs(idle, kept, ceil(max(0, peak - idle) / tiles), seconds, slowness())
 
 
 def plan_images(

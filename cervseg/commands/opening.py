@@ -43,8 +43,8 @@ class Opening(NamedTuple):
     memory: Memory | None = None
 
 
-def open_segmenter(opening: Opening) -> tuple[Segmenter, tuple[str, ...]]:
-    """Load the model, and say what the user should know of it.
+def open_segmenter(opening: Opening) -> Segmenter:
+    """Load the model.
 
     Raises:
         ConfigError: A key does not fit the model, or an engine is missing.
@@ -72,7 +72,7 @@ def open_segmenter(opening: Opening) -> tuple[Segmenter, tuple[str, ...]]:
     )
     contract = opened.contract
     channels = contract.channels + opened.extra_channels
-    plan = plan_tiles(contract, tiled, channels=channels) if tiled else None
+    plan = plan_tiles(contract, tiled, channels=channels, square=opened.square) if tiled else None
     assembly = _assembly(opening, contract)
     record = make_record(opening.command, section, opening.models)
     fingerprint: dict[str, JSON] = {
@@ -86,7 +86,7 @@ def open_segmenter(opening: Opening) -> tuple[Segmenter, tuple[str, ...]]:
     tools = Segmenter(model, assembly, section, plan, large)
     if opening.memory is not None:
         tools = within(tools, opening.memory)
-    return tools, plan.notices if plan else ()
+    return tools
 
 
 def _assembly(opening: Opening, contract: Contract) -> Assembly:

@@ -29,10 +29,12 @@ class Outcome:
     Args:
         output: The folder of their files.
         notices: What the user should know beside it.
+        of_tiles: Likewise, where an image has more than one tile.
     """
 
     output: OutputFolder
     notices: list[str] = field(default_factory=list)
+    of_tiles: tuple[str, ...] = ()
     rows: list[tuple[str, ImageReport]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     results: list[Mapping[str, JSON]] = field(default_factory=list)
@@ -90,13 +92,14 @@ class Outcome:
             for (name, report), seconds in zip(self.rows, self.seconds, strict=True)
             for count in report.counts
         ]
+        between = self.of_tiles if any(report.tiles > 1 for _, report in self.rows) else ()
         return Report(
             command,
             self.output.folder,
             results=tuple(self.results),
             paths=tuple(self.paths),
             failures=tuple(self.failures),
-            notices=tuple(dict.fromkeys(self.notices)),
+            notices=tuple(dict.fromkeys((*between, *self.notices))),
             tables=(Table("masks", columns, tuple(rows)),) if rows else (),
             next_command=f"cervseg evaluate --images DIR --masks DIR --predictions {masks}",
         )  # fmt: skip

@@ -104,7 +104,7 @@ def run_inference(
     opening, tools, notices = _open(opening, inputs, batch=batch)
     if dry:
         return dry_run(command, inputs, tools)
-    outcome = Outcome(output, list(notices))
+    outcome = Outcome(output, list(notices), tools.plan.notices if tools.plan else ())
     with _claim(output, overwrite=overwrite, resume=resume):
         resolved = {k: v for k, v in tools.model.fingerprint.items() if k in RESOLVED}
         write_json(output.record, {**record, **resolved})
@@ -127,7 +127,8 @@ def _open(
     opening: Opening, inputs: Sequence[Input], *, batch: int | None
 ) -> tuple[Opening, Segmenter, tuple[str, ...]]:
     """Open the model, to work in the memory allowed; `batch` is that of a run to be resumed."""
-    tools, notices = open_segmenter(opening)
+    tools = open_segmenter(opening)
+    notices: tuple[str, ...] = ()
     plan, section = tools.plan, opening.section
     if plan is None or not isinstance(section, TiledInferConfig):
         return opening, tools, notices
@@ -136,7 +137,7 @@ def _open(
         memory = fit_memory(tools, inputs, section.max_ram, batch=batch)
         if memory != Memory(plan.batch_size):
             said = f"max_ram: batches of {memory.batch}, pieces of {memory.piece} pixels"
-            notices = (*notices, said if memory.spare else f"{said}, no spare cache")
+            notices = (said if memory.spare else f"{said}, no spare cache",)
     return opening._replace(memory=memory), within(tools, memory), notices
 
 

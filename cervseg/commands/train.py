@@ -235,6 +235,7 @@ def _setup(run: Run, config: Config, dataset: Dataset) -> "Setup":
         seed=config.runtime.seed,
         workers=config.train.workers or runtime.allowed_cores(),
         fields=field_options(config.data),
+        inference_tile=config.tiled_infer.tile_size,
     )
 
 

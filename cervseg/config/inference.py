@@ -126,7 +126,11 @@ class TiledInferConfig(InferConfig):
     """The image at the model's scale, tile by tile; `evaluate` scores the same."""
 
     tile_size: int | None = Field(
-        None, ge=16, le=16384, description="side of a tile; default: the model's"
+        None,
+        ge=16,
+        le=16384,
+        description="side of a tile; default: the model's, which is this key of its training, or "
+        "`data.tile_size`",
     )
     overlap: int | Literal["auto"] = Field(
         "auto", description="pixels neighbours share; auto: twice the margin, at most half a tile"

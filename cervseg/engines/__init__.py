@@ -7,6 +7,7 @@ from pathlib import Path
 from cervseg.arrays import Tensor
 from cervseg.contract import Contract, Predictor, find_model
 from cervseg.engines.choice import ENGINES, open_engine
+from cervseg.engines.graphs import exported_for
 from cervseg.engines.settings import Augment, EngineName, EngineSettings, Precision
 from cervseg.engines.wrappers import TURNS, mean, merge_contracts, turned
 from cervseg.errors import ConfigError
@@ -25,6 +26,7 @@ class Opened:
         precision: Of the activations.
         passes: How often the network looks at each tile: models times turns.
         extra_channels: 1 where disagreement is appended.
+        square: Only square tiles of its size, as a member is exported.
     """
 
     contract: Contract
@@ -33,6 +35,7 @@ class Opened:
     precision: str = "float32"
     passes: int = 1
     extra_channels: int = 0
+    square: bool = False
 
     def __iter__(self) -> Iterator[Tensor]:
         return iter((self.contract, self.predict))
@@ -93,4 +96,5 @@ def open_model(
         precision=precision,
         passes=passes,
         extra_channels=int(disagreement),
+        square=any(exported_for(folder) is not None for folder in folders),
     )

@@ -15,8 +15,8 @@ Forward = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 Shape = tuple[int, int, int, int]
 
-KEPT = 2
-"""Shapes an engine keeps ready: tiles, and the larger windows that check them."""
+KEPT = 4
+"""Shapes an engine keeps ready: tiles, also of smaller images, and windows that check them."""
 
 
 def prepare_tiles(tiles: RGB, contract: Contract) -> NDArray[np.uint8]:

@@ -10,9 +10,8 @@ from PIL import Image as Pillow
 from cervseg.arrays import RGB, Mask
 from cervseg.classes import IGNORE, Classes
 from cervseg.files import write_bytes
-from cervseg.grid import Window
 from cervseg.images.image import Image
-from cervseg.images.views import scale_image
+from cervseg.images.views import read_in_steps, scale_image
 
 FILL = 0.25
 """Share of the class colour inside an object; its outline is drawn in full."""
@@ -35,8 +34,7 @@ def draw_overlay(pixels: RGB, mask: Mask, classes: Classes) -> RGB:
     outlined = pixels.copy(order="C")  # OpenCV draws on nothing else
     step = max(1, PIECE // mask.shape[1])
     for top in range(0, len(mask), step):
-        rows = outlined[top : top + step]
-        rows[:] = _tint(rows, mask[top : top + step], classes)
+        _tint(outlined[top : top + step], mask[top : top + step], classes)
     thickness = max(2, round(max(mask.shape) / 600))
     for index, colour in enumerate(classes.colours, start=1):
         region = ((mask == index) & (mask != IGNORE)).astype(np.uint8)
@@ -45,23 +43,17 @@ def draw_overlay(pixels: RGB, mask: Mask, classes: Classes) -> RGB:
     return outlined
 
 
-def _tint(pixels: RGB, mask: Mask, classes: Classes) -> RGB:
-    picture = pixels.astype(np.float32)
+def _tint(pixels: RGB, mask: Mask, classes: Classes) -> None:
     for index, colour in enumerate(classes.colours, start=1):
         inside = mask == index
-        picture[inside] = (1 - FILL) * picture[inside] + FILL * np.array(colour, np.float32)
-    return np.rint(picture).astype(np.uint8)
+        tinted = (1 - FILL) * pixels[inside] + FILL * np.array(colour, np.float32)
+        pixels[inside] = np.rint(tinted).astype(np.uint8)
 
 
 def read_reduced(image: Image, height: int, width: int) -> RGB:
     """Read all of an image at another size, some rows at once, so that memory stays small."""
     view = scale_image(image, height / image.height, width / image.width)
-    picture = np.empty((view.height, view.width, 3), np.uint8)
-    step = max(1, PIECE // view.width)
-    for top in range(0, view.height, step):
-        rows = picture[top : top + step]
-        rows[:] = view.read(Window(top, 0, len(rows), view.width))
-    return picture
+    return read_in_steps(view, max(1, PIECE // view.width))
 
 
 def write_picture(path: Path, pixels: RGB) -> None:

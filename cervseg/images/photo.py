@@ -96,7 +96,8 @@ def open_photo(path: Path) -> Photo:
         DataError: The file is missing, broken, too large, or holds floats.
     """
     with decoding(path), open_pillow(path) as file:
-        upright, form = ImageOps.exif_transpose(file), form_of(file)
+        form = form_of(file)
+        upright = file if form.turn == 1 else ImageOps.exif_transpose(file)  # which would copy
         return Photo(_to_rgb(upright, path), form=form)
 
 

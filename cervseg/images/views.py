@@ -10,10 +10,15 @@ from numpy.typing import NDArray
 from cervseg.arrays import RGB
 from cervseg.grid import Window
 from cervseg.images.image import Image
+from cervseg.images.photo import Photo
 from cervseg.images.resampling import axis_filter, resample_rgb, resample_strips
 
 STRIP = 1_000_000
-"""Pixels of an image that are looked at at once where a view shows its full width."""
+"""Pixels that are worked on at once: of an image whose full width a view shows, of a small view."""
+
+
+STEP = 64
+"""Rows of a small view that are resampled at once: what is needed for them fits into a cache."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,22 @@ def scale_image(image: Image, vertical: float, horizontal: float) -> Scaled:
     enough = [level for level in image.levels if level.height >= height and level.width >= width]
     source = min(enough, key=lambda level: level.height, default=image)
     return Scaled(source, height, width)
+
+
+def keep_small(view: Image) -> Image:
+    """Resample a small view once: tiles that overlap would do it several times."""
+    if view.height * view.width > STRIP:
+        return view
+    return Photo(read_in_steps(view, STEP), mpp=view.mpp)
+
+
+def read_in_steps(image: Image, step: int) -> RGB:
+    """Read all of an image, so many rows at once, as resampling takes several times their room."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, step):
+        rows = pixels[top : top + step]
+        rows[:] = image.read(Window(top, 0, len(rows), image.width))
+    return pixels
 
 
 def fit_image(image: Image, size: int, *, file_scale: tuple[float, float] = (1.0, 1.0)) -> Scaled:

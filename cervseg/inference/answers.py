@@ -15,10 +15,15 @@ Answer = Callable[[Image, Sequence[float], str], Probabilities]
 
 
 def tiled_answers(
-    contract: Contract, predict: Predictor, config: TiledInferConfig, *, progress: Progress
+    contract: Contract,
+    predict: Predictor,
+    config: TiledInferConfig,
+    *,
+    square: bool = False,
+    progress: Progress,
 ) -> tuple[Answer, TilePlan]:
     """Answer tile by tile, joined with the whole-image answer where `combine` says so."""
-    plan = plan_tiles(contract, config)
+    plan = plan_tiles(contract, config, square=square)
     whole = whole_answers(contract, predict)
 
     def answer(image: Image, scale: Sequence[float], name: str) -> Probabilities:

@@ -27,7 +27,7 @@ from cervseg.inference.objects.finding import Segment, find_objects
 from cervseg.inference.outputs import OutputFolder
 from cervseg.inference.parts import to_steps
 from cervseg.inference.probability import Channels
-from cervseg.inference.rows import PIECE, RowArray, RowFile, Rows
+from cervseg.inference.rows import PIECE, RowArray, RowFile, Rows, keep_small
 
 Areas = dict[str, "array[float]"]
 """Pixels of the mask that each object of a class has: 8 bytes an object."""
@@ -91,6 +91,7 @@ class Assembly:
             vouch: Called with counts and areas before the mask gets its name.
         """
         scratch = self.output.bands(name)
+        rows = keep_small(rows)
         only = Channels(rows, 0, channels)
         mpp_here = None if mpp is None else mpp * image.height / rows.height
         form = _Form(large, mpp_here, scratch, self.threads, self.output.folder)

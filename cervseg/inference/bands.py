@@ -78,12 +78,13 @@ def predict_bands(
         bar: Moved by one a tile.
     """
     tops, lefts = grid.starts(grid.height), grid.starts(grid.width)
+    tile_height, tile_width = grid.tile
     bands = range(len(tops))[first:stop]
     if not bands:
         return
     margin = min(margin, grid.overlap // 2)
     down, across = (axis_weights(grid, n, margin) for n in (grid.height, grid.width))
-    rows = [r for r in range(bands.stop) if tops[r] + grid.size > tops[bands.start]]
+    rows = [r for r in range(bands.stop) if tops[r] + tile_height > tops[bands.start]]
     batches = _read(image, grid, rows, batch_size=batch_size, skip=skip)
     carry = strip = np.zeros((0, grid.width, channels), np.float32)
     begun = None
@@ -91,10 +92,10 @@ def predict_bands(
         for batch, answers in answered:
             if batch.row != begun:
                 begun = batch.row
-                strip = np.zeros((grid.size, grid.width, channels), np.float32)
+                strip = np.zeros((tile_height, grid.width, channels), np.float32)
             for column, answer in zip(batch.columns, answers, strict=False):
                 left = lefts[column]
-                strip[:, left : left + grid.size] += answer * (
+                strip[:, left : left + tile_width] += answer * (
                     down[batch.row][:, None, None] * across[column][:, None]
                 )
             if bar is not None and batch.row in bands:
@@ -130,7 +131,7 @@ def _read(
         tiles: list[RGB] = []
         skipped = 0
         for column, left in enumerate(lefts):
-            tile = _tile(image, Window(tops[row], left, grid.size, grid.size), skip)
+            tile = _tile(image, Window(tops[row], left, *grid.tile), skip)
             if tile is None:
                 skipped += 1
                 continue

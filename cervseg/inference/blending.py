@@ -18,7 +18,7 @@ def axis_weights(grid: TileGrid, length: int, margin: int) -> list[NDArray[np.fl
         length: The side, `grid.height` or `grid.width`.
         margin: Pixels at a cut edge that can't be trusted, at most half the overlap.
     """
-    starts, size = grid.starts(length), grid.size
+    starts, size = grid.starts(length), grid.side(length)
     raw, total = [], np.zeros(length)
     for start in starts:
         first, last = margin * (start > 0), size - margin * (start + size < length)

@@ -16,8 +16,10 @@ from cervseg.images.image import Image
 from cervseg.images.overlays import draw_overlay
 from cervseg.images.pyramid import STRIP, pyramid_memory, scratch_size
 from cervseg.images.segments import KEPT
+from cervseg.images.views import STRIP as VIEW
 from cervseg.inference.assembly import OVERLAY_PIXELS
 from cervseg.inference.prediction import TilePlan
+from cervseg.inference.rows import KEPT as KEPT_ROWS
 from cervseg.inference.rows import PIECE
 from cervseg.inference.segment import Segmenter
 
@@ -97,7 +99,7 @@ class Costs(NamedTuple):
         idle: Memory of the process with the model loaded, bytes.
         kept: Memory more that it keeps once it has predicted, bytes.
         tile: Memory more for each tile of a batch, at the most, while it predicts, bytes.
-        seconds: A tile, from reading to probabilities.
+        seconds: A tile, from reading to probabilities. Both are of a whole, square tile.
         slowness: Seconds that other work takes, over those it took on the machine of the
             constants here.
     """
@@ -169,13 +171,16 @@ def forecast(
     grid = plan.grid(view)
     pixels = target[0] * target[1]
     bands = grid.height * grid.width * plan.channels * 2
-    first = _first_pass(grid, plan) + max(costs.kept, plan.batch_size * costs.tile)
+    share = share_of_tile(grid)
+    first = _first_pass(grid, plan) + max(costs.kept, round(plan.batch_size * costs.tile * share))
     around = 2 * ceil(4 * blur) * target[1]
     work = min(pixels, max(target[1], piece) + around) * plan.channels * _SECOND_PASS
     work += min(_OBJECTS, pixels * _OBJECT_PIXEL)
     second = costs.kept + (max(work, _files(target, plan, written=written)) if large else work)
     whole = 0 if large else bands + pixels * 24  # the bands, the mask and its overlay
-    memory = costs.idle + max(first, second) + view.working_set(grid.size) + whole
+    whole += (pixels <= KEPT_ROWS) * pixels * plan.channels * 4  # its probabilities
+    whole += (view.height * view.width <= VIEW) * view.height * view.width * 3
+    memory = costs.idle + max(first, second) + view.working_set(grid.tile[0]) + whole
     probabilities = pixels * plan.channels * 2
     scratch = pixels + max(
         scratch_size(*target, dtype="uint8"),
@@ -185,15 +190,22 @@ def forecast(
     other = _SECONDS_AN_IMAGE
     other += pixels * (_SECONDS_A_PIXEL + written * plan.channels * _SECONDS_A_PROBABILITY)
     other += (min(pixels, OVERLAY_PIXELS) if large else pixels) * _SECONDS_A_SHOWN_PIXEL
-    seconds = (len(grid) + checked) * costs.seconds + other * costs.slowness
+    seconds = (len(grid) + checked) * costs.seconds * share + other * costs.slowness
     return Forecast(len(grid), memory, costs.idle, disk, seconds)
+
+
+def share_of_tile(grid: TileGrid) -> float:
+    """How large its tiles are, compared with square ones; smaller where the image is narrow."""
+    height, width = grid.tile
+    return height * width / grid.size**2
 
 
 def _first_pass(grid: TileGrid, plan: TilePlan) -> int:
     """Strips being blended, the band being written, tiles and answers on their way."""
-    strips = 2 * grid.size * grid.width * plan.channels * 4
-    band = (grid.size - grid.overlap) * grid.width * plan.channels * 2
-    area = plan.batch_size * grid.size**2
+    height, width = grid.tile
+    strips = 2 * height * grid.width * plan.channels * 4
+    band = max(1, height - grid.overlap) * grid.width * plan.channels * 2
+    area = plan.batch_size * height * width
     tiles = 4 * area * 3 + 3 * area * plan.channels * 4
     return strips + band + tiles
 

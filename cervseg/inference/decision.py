@@ -99,6 +99,8 @@ class Decision:
     def _classify(self, probabilities: Probabilities, limits: NDArray[np.float32] | None) -> Mask:
         if limits is None:
             return np.asarray(probabilities.argmax(axis=-1), np.uint8)
+        if len(limits) == 1:
+            return np.asarray(probabilities[..., 0] >= limits[0], np.uint8)
         over = probabilities / limits
         best = over.argmax(axis=-1)
         return np.where(over.max(axis=-1) >= 1, best + 1, 0).astype(np.uint8)

@@ -9,10 +9,10 @@ from cervseg.arrays import Probabilities
 from cervseg.config.inference import TiledInferConfig
 from cervseg.contract import Contract, Predictor
 from cervseg.errors import ConfigError
-from cervseg.grid import TileGrid, Window
+from cervseg.grid import TileGrid, Window, round_up
 from cervseg.images.image import Image
 from cervseg.images.segments import KEPT, keep_less
-from cervseg.images.views import Padded, Scaled, fit_image, scale_image
+from cervseg.images.views import Padded, Scaled, fit_image, keep_small, scale_image
 from cervseg.inference.bands import Band, Skip, predict_bands
 from cervseg.inference.parts import BandList, Parts
 from cervseg.inference.probability import Steps
@@ -22,6 +22,9 @@ FULL_SIZE = (1.0, 1.0)
 
 BATCH_PIXELS = 256 * 256
 """Of the tiles that `batch_size: auto` predicts at once."""
+
+STEPS = 4
+"""Lengths that a tile may have, where an image is shorter than it."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class TilePlan:
         scale: Model pixels per full-size pixel.
         channels: Of the model's output.
         notices: What the user should know of it.
+        step: Tiles shorter than `size`, of images shorter than it, have a multiple of this, a
+            multiple of `align`: few shapes, as each is compiled. None: there are none.
         spare: Bytes of decoded pixels that a reader may keep in any case.
     """
 
@@ -48,6 +53,7 @@ class TilePlan:
     scale: float
     channels: int
     notices: tuple[str, ...] = ()
+    step: int | None = None
     spare: int = KEPT
 
     def view(self, image: Image, file_scale: Sequence[float] = FULL_SIZE) -> Scaled:
@@ -57,9 +63,13 @@ class TilePlan:
 
     def grid(self, view: Image) -> TileGrid:
         """The tiles of a view, which is padded to fit."""
-        height = TileGrid.padded(view.height, self.size, self.align)
-        width = TileGrid.padded(view.width, self.size, self.align)
+        height, width = self._padded(view.height), self._padded(view.width)
         return TileGrid(height, width, self.size, self.overlap, self.align)
+
+    def _padded(self, length: int) -> int:
+        if self.step is None or length >= self.size:
+            return TileGrid.padded(length, self.size, self.align)
+        return min(self.size, round_up(length, self.step))
 
 
 def plan_tiles(
@@ -68,6 +78,7 @@ def plan_tiles(
     *,
     batch_size: int | None = None,
     channels: int | None = None,
+    square: bool = False,
 ) -> TilePlan:
     """Choose tile and overlap for a model.
 
@@ -79,6 +90,7 @@ def plan_tiles(
         config: Section `tiled_infer`; None: its defaults.
         batch_size: Instead of the section's.
         channels: Instead of the contract's.
+        square: All tiles must be, as an exported model asks for.
 
     Raises:
         ConfigError: The tile is off the model's stride, or the overlap leaves no step.
@@ -110,6 +122,7 @@ def plan_tiles(
         scale=contract.scale,
         channels=channels or contract.channels,
         notices=tuple(notices),
+        step=None if square or contract.margin is None else round_up(-(-size // STEPS), align),
     )
 
 
@@ -155,7 +168,7 @@ def predict_tiled(
     Returns:
         Shape (image.height, image.width, channels).
     """
-    view = plan.view(image, file_scale)
+    view = keep_small(plan.view(image, file_scale))
     parts = BandList(plan.grid(view), plan.channels)
     fill_parts(parts, view, predict, plan=plan, bar=bar)
     return Steps(parts, view.height, view.width, target=(image.height, image.width)).read(

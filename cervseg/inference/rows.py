@@ -14,6 +14,10 @@ PIECE = 1_000_000
 """Pixels that are worked on at once, about: four times as many took no less time."""
 
 
+KEPT = 4_000_000
+"""Pixels of a picture that is kept in memory, at most."""
+
+
 class Rows(Protocol):
     """Rows of full width; law: rows read alone equal the same rows of the whole."""
 
@@ -70,6 +74,13 @@ class RowArray:
     def write(self, top: int, rows: NDArray[Any]) -> None:
         """Replace rows from `top` on."""
         self.array[top : top + len(rows)] = rows
+
+
+def keep_small(rows: Rows) -> Rows:
+    """Read a small picture once: what is read several times would be computed as often."""
+    if isinstance(rows, RowArray) or rows.height * rows.width > KEPT:
+        return rows
+    return RowArray(np.ascontiguousarray(np.concatenate([rows.read(*p) for p in pieces(rows)])))
 
 
 class RowFile:

@@ -37,8 +37,8 @@ def seam_score(parts: Parts, height: int, width: int, *, margin: int) -> float |
         first = top - len(above)
         rows[first : first + len(changes)] = changes
         above = here[-1:]
-    across = _borders(grid.starts(grid.width), grid.size, margin=margin, length=width)
-    down = _borders(grid.starts(grid.height), grid.size, margin=margin, length=height)
+    across = _borders(grid.starts(grid.width), grid.side(grid.width), margin=margin, length=width)
+    down = _borders(grid.starts(grid.height), grid.side(grid.height), margin=margin, length=height)
     at = int(columns[across].sum() + rows[down].sum())
     count_at = int(across.sum()) * height + int(down.sum()) * width
     across, down = _beside(across), _beside(down)

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from cervseg.config.inference import InferConfig, TiledInferConfig
@@ -11,7 +12,7 @@ from cervseg.errors import CheckError, ConfigError
 from cervseg.files import content_digest
 from cervseg.grid import Window
 from cervseg.images.image import Image
-from cervseg.images.views import Scaled
+from cervseg.images.views import keep_small
 from cervseg.inference.assembly import Areas, Assembly
 from cervseg.inference.background import background_judge
 from cervseg.inference.bands import Skip
@@ -85,16 +86,13 @@ class Segmenter:
         """What there is of the bands of a large image; None for one that is not large."""
         if self.plan is None or not self.large(image):
             return None
-        view = self.plan.view(image, self.file_scale(image))
-        parts = _Job(self, image, path=path, name=name).open_parts(view)
+        parts = _Job(self, image, path=path, name=name).open_parts()
         return Bands(parts.missing(), len(parts.grid.starts(parts.grid.height)))
 
     def predict_bands(self, image: Image, path: Path, name: str, *, bands: Collection[int]) -> None:
         """Predict some bands of a large image and leave them in its folder."""
-        assert self.plan is not None
         job = _Job(self, image, path=path, name=name)
-        view = self.plan.view(image, self.file_scale(image))
-        job.fill(job.open_parts(view), view, bands=bands)
+        job.fill(job.open_parts(), bands=bands)
 
     def large(self, image: Image) -> bool:
         """Whether an image is worked on disk and written as OME-TIFF."""
@@ -147,6 +145,17 @@ class _Job:
         roi = tools.config.roi if isinstance(tools.config, TiledInferConfig) else None
         self.regions = None if roi is None else read_regions(roi, image.height, image.width)
 
+    @cached_property
+    def scaled(self) -> Image:
+        """The image at the model's scale."""
+        assert self.tools.plan is not None
+        return self.tools.plan.view(self.image, self.tools.file_scale(self.image))
+
+    @cached_property
+    def view(self) -> Image:
+        """The same, kept if it is small."""
+        return keep_small(self.scaled)
+
     def whole(self) -> ImageReport:
         """Fitted to one tile."""
         return self._assemble(self._whole_rows(), ImageReport(()))
@@ -163,15 +172,15 @@ class _Job:
 
     def tiled(self, progress: Progress) -> ImageReport:
         """Tile by tile, band by band."""
-        tools, config, plan = self.tools, self.tools.config, self.tools.plan
+        config, plan = self.tools.config, self.tools.plan
         assert plan is not None and isinstance(config, TiledInferConfig)
-        view = plan.view(self.image, tools.file_scale(self.image))
-        grid = plan.grid(view)
-        parts = self.open_parts(view)
-        check = self._check(view)
+        view = self.view
+        parts = self.open_parts()
+        grid = parts.grid
+        check = self._check()
         keep_blocks()
         with progress.bar(self.name, len(grid)) as bar:
-            self.fill(parts, view, bar=bar)
+            self.fill(parts, bar=bar)
         return_blocks()  # of the first pass, before the second takes its own
         rows: Rows = Steps(parts, view.height, view.width, target=self.target)
         if config.combine != "tiled":
@@ -188,7 +197,6 @@ class _Job:
     def fill(
         self,
         parts: Parts,
-        view: Scaled,
         *,
         bands: Collection[int] | None = None,
         bar: Bar | None = None,
@@ -198,33 +206,33 @@ class _Job:
         assert tools.plan is not None
         fill_parts(
             parts,
-            view,
+            self.view,
             tools.model.predict,
             plan=tools.plan,
             bands=bands,
-            skip=self._skip(view),
+            skip=self._skip(),
             bar=bar,
         )
 
-    def open_parts(self, view: Image) -> Parts:
+    def open_parts(self) -> Parts:
         """A place for the bands: in memory, or on disk with what is there already."""
         plan, model = self.tools.plan, self.tools.model
         assert plan is not None
-        grid = plan.grid(view)
+        grid = plan.grid(self.scaled)
         if not self.large:
             return BandList(grid, model.channels)
         fingerprint = {**model.fingerprint, "image": content_digest(self.path)}
         folder = self.tools.assembly.output.bands(self.name)
         return BandFolder(folder, grid, model.channels, fingerprint=fingerprint)
 
-    def _skip(self, view: Scaled) -> Skip | None:
+    def _skip(self) -> Skip | None:
         """Which tiles need not be predicted: outside the regions, or empty glass."""
         config, regions = self.tools.config, self.regions
         assert isinstance(config, TiledInferConfig)
-        judge = background_judge(view) if config.skip_background else None
+        judge = background_judge(self.view) if config.skip_background else None
         if regions is None and judge is None:
             return None
-        inside = None if regions is None else regions.on(view.height, view.width)
+        inside = None if regions is None else regions.on(self.view.height, self.view.width)
 
         def skip(window: Window, look: object) -> bool:
             if inside is not None and not inside.touches(window):
@@ -233,15 +241,15 @@ class _Job:
 
         return skip
 
-    def _check(self, view: Scaled) -> SelfCheck | None:
+    def _check(self) -> SelfCheck | None:
         tools, plan = self.tools, self.tools.plan
         asked = tools.config.self_check if isinstance(tools.config, TiledInferConfig) else None
         if asked is None or plan is None or tools.predict_large is None:
             return None
         check = check_tiles(
-            view,
+            self.view,
             tools.model.predict,
-            plan.grid(view),
+            plan.grid(self.view),
             predict_large=tools.predict_large,
             margin=plan.margin,
             reach=reach_of(tools.model.contract, plan.size),
@@ -286,7 +294,7 @@ class _Job:
         plan, statistics = self.tools.plan, self.tools.model.contract.statistics
         if plan is None or statistics is None:
             return ()
-        view = plan.view(self.image, self.tools.file_scale(self.image))
+        view = self.view
         share = (view.height / self.target[0]) * (view.width / self.target[1])
         sizes = {name: [area * share for area in each] for name, each in areas.items()}
         found = (stain_drift(view, statistics), size_drift(sizes, statistics))

@@ -77,28 +77,29 @@ def tiles_checked(grid: TileGrid, *, reach: int, windows: int, batch_size: int =
     total = 0.0
     for place in _places(grid, windows):
         around = _around(place, grid, reach)
-        down = sum(place.top - grid.size < n < place.bottom for n in grid.starts(grid.height))
-        across = sum(place.left - grid.size < n < place.right for n in grid.starts(grid.width))
-        total += down * across * batch_size + around.height * around.width / grid.size**2
+        height, width = grid.tile
+        down = sum(place.top - height < n < place.bottom for n in grid.starts(grid.height))
+        across = sum(place.left - width < n < place.right for n in grid.starts(grid.width))
+        total += down * across * batch_size + around.height * around.width / (height * width)
     return total
 
 
 def _places(grid: TileGrid, windows: int) -> Iterator[Window]:
-    """Squares of half a tile where up to four tiles meet, some or all of these."""
-    side = max(grid.align, grid.size // 2 // grid.align * grid.align)
-    tops, lefts = (_centres(grid, length, side) for length in (grid.height, grid.width))
-    number = len(tops) * len(lefts)
-    if number == 1 and grid.size == grid.height == grid.width:
+    """Half a tile high and wide where up to four tiles meet, some or all of these."""
+    if len(grid) == 1:
         return
+    height, width = (max(grid.align, n // 2 // grid.align * grid.align) for n in grid.tile)
+    tops, lefts = _centres(grid, grid.height, height), _centres(grid, grid.width, width)
+    number = len(tops) * len(lefts)
     for index in np.unique(np.linspace(0, number - 1, windows).round().astype(int)):
-        yield Window(tops[index // len(lefts)], lefts[index % len(lefts)], side, side)
+        yield Window(tops[index // len(lefts)], lefts[index % len(lefts)], height, width)
 
 
 def _centres(grid: TileGrid, length: int, side: int) -> list[int]:
-    """First pixels of squares around the middle of what neighbours share."""
-    starts = grid.starts(length)
+    """First pixels of windows around the middle of what neighbours share."""
+    starts, tile = grid.starts(length), grid.side(length)
     middles = [
-        (after + before + grid.size) // 2 for before, after in zip(starts, starts[1:], strict=False)
+        (after + before + tile) // 2 for before, after in zip(starts, starts[1:], strict=False)
     ]
     return [min(max(0, m - side // 2), length - side) for m in middles] or [(length - side) // 2]
 
@@ -128,13 +129,14 @@ def _blend(
     margin = min(margin, grid.overlap // 2)
     answer: Probabilities | float = 0.0
     down, across = (axis_weights(grid, n, margin) for n in (grid.height, grid.width))
+    height, width = grid.tile
     for i, top in enumerate(grid.starts(grid.height)):
-        rows = range(max(top, place.top), min(top + grid.size, place.bottom))
+        rows = range(max(top, place.top), min(top + height, place.bottom))
         for j, left in enumerate(grid.starts(grid.width)):
-            columns = range(max(left, place.left), min(left + grid.size, place.right))
+            columns = range(max(left, place.left), min(left + width, place.right))
             if not rows or not columns:
                 continue
-            tile = padded.read(Window(top, left, grid.size, grid.size))
+            tile = padded.read(Window(top, left, height, width))
             whole = predict(np.stack([tile] * batch_size))[0]
             inner = (slice(rows.start - top, rows.stop - top),
                      slice(columns.start - left, columns.stop - left))  # fmt: skip

@@ -53,8 +53,8 @@ def geometry(model: Tensor) -> Geometry:
     return Geometry(align, math.ceil(max(last.before, last.after)) if bounded else None)
 
 
-def refuse_misfit(tile_size: int, align: int) -> None:
-    """Check that tiles go with a network's stride.
+def refuse_misfit(tile_size: int, align: int, *, key: str = "data.tile_size") -> None:
+    """Check that tiles go with a network's stride; `key` says how large they are.
 
     Raises:
         ConfigError: They do not; names the nearest sizes that would.
@@ -63,7 +63,7 @@ def refuse_misfit(tile_size: int, align: int) -> None:
         below = tile_size // align * align
         fitting = " or ".join(str(size) for size in (below, below + align) if size)
         raise ConfigError(
-            f"'data.tile_size' {tile_size} is no multiple of the network's stride {align}",
+            f"'{key}' {tile_size} is no multiple of the network's stride {align}",
             hint=f"{fitting} would do, or a network of fewer levels",
         )
 

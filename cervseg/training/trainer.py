@@ -3,7 +3,7 @@
 import importlib.util
 import logging
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 
@@ -23,6 +23,7 @@ from cervseg.losses import SegmentationLoss, Term, needs_softmax, treats_channel
 from cervseg.metrics import make_metrics
 from cervseg.models.costs import training_bytes
 from cervseg.models.folder import build_network, final_network, training_network, with_geometry
+from cervseg.models.inspection import refuse_misfit
 from cervseg.reports import SILENT, Progress
 from cervseg.runs import Run
 from cervseg.training.batches import TileBatches, TrainingBatches
@@ -49,6 +50,7 @@ class Setup:
         seed: Of weights, draws and dropout.
         workers: Threads that make batches.
         fields: How whole fields are read; None: training samples are tiles.
+        inference_tile: Side of the tiles that the model will be given; None: as in training.
     """
 
     run: Run
@@ -60,6 +62,7 @@ class Setup:
     workers: int
     precision: str = "float32"
     fields: FieldOptions | None = None
+    inference_tile: int | None = None
 
 
 def draft_contract(setup: Setup) -> Contract:
@@ -135,6 +138,10 @@ def fit(
         network = build_network(contract, where="the config")
         model = training_network(network)
     contract = with_geometry(contract, network)
+    if setup.inference_tile:
+        key = "tiled_infer.tile_size"
+        refuse_misfit(setup.inference_tile, contract.align, key=key)
+        contract = replace(contract, tile_size=setup.inference_tile)
     freeze(network, setup.train.freeze)
     batches, validation = make_batches(setup, progress)
     compile_model(model, setup.train, contract, steps_per_epoch=len(batches))

@@ -172,6 +172,16 @@ def test_the_mask_of_a_level_is_smaller_and_objects_stay_in_pixels_of_the_image(
     assert corners[:, 0].max() > 0.8 * WIDTH and corners[:, 1].max() > 0.8 * HEIGHT
 
 
+def test_what_tiles_may_change_is_told_where_there_is_more_than_one(run, slide):
+    one = run("one", "tile_size=256", "overlap=0")
+    several = run("several", "tile_size=64", "overlap=0")
+
+    told = [sum("overlap 0 is under twice" in n for n in each.notices) for each in (one, several)]
+    assert ([each.results[0]["tiles"] == 1 for each in (one, several)], told) == (
+        [True, False], [0, 1],
+    )  # fmt: skip
+
+
 def rings(geometry):
     polygons = geometry["coordinates"]
     polygons = [polygons] if geometry["type"] == "Polygon" else polygons

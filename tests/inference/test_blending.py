@@ -13,7 +13,7 @@ def axes(draw):
     align = draw(st.integers(1, 8))
     size = draw(st.integers(1, 20)) * align
     overlap = draw(st.integers(0, size - align))
-    length = size + align * draw(st.integers(0, 60))
+    length = align * draw(st.integers(1, 80))
     return TileGrid(length, length, size, overlap, align), draw(st.integers(0, overlap // 2))
 
 
@@ -25,9 +25,10 @@ def test_the_weights_add_up_to_one_at_every_pixel(axis):
     for start, weights in zip(
         grid.starts(grid.height), axis_weights(grid, grid.height, margin), strict=True
     ):
-        assert weights.shape == (grid.size,) and weights.dtype == np.float32
+        side = min(grid.size, grid.height)
+        assert weights.shape == (side,) and weights.dtype == np.float32
         assert (weights >= 0).all()
-        total[start : start + grid.size] += weights
+        total[start : start + side] += weights
 
     np.testing.assert_allclose(total, 1, atol=1e-6)
 

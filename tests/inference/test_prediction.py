@@ -146,6 +146,22 @@ def test_at_unchanged_scale_a_pixelwise_answer_is_that_of_the_pixels(noise):
     np.testing.assert_allclose(answer, brightness(noise(150, 201).pixels), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "tile"),
+    [(20, 300, (32, 64)), (70, 33, (64, 48)), (1, 1, (16, 16)), (64, 64, (64, 64))],
+)
+def test_tiles_of_an_image_that_is_shorter_are_shorter_too(height, width, tile):
+    """In quarters of a tile: few shapes, as an engine compiles each."""
+    contract = replace(CONTRACT, tile_size=64, align=8, margin=8)
+    view = Photo(np.zeros((height, width, 3), np.uint8))
+
+    grid = plan(contract).grid(view)
+
+    assert grid.tile == tile
+    assert plan_tiles(contract, square=True).grid(view).tile == (64, 64)
+    assert plan(replace(contract, margin=None)).grid(view).tile == (64, 64)
+
+
 def test_an_answer_made_at_another_scale_lies_where_the_object_is():
     pixels = np.zeros((90, 130, 3), np.uint8)
     pixels[31:60, 77:101] = 255

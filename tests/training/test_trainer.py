@@ -99,6 +99,14 @@ def test_a_tile_off_the_stride_is_refused_with_one_that_would_do(
     assert caught.value.hint == "34 or 36 would do, or a network of fewer levels"
 
 
+def test_a_tile_of_the_section_for_inference_becomes_the_models_own(fit, make_setup, tmp_path):
+    contract, _ = fit(replace(make_setup(tmp_path / "fits", epochs=1), inference_tile=46))
+
+    assert contract.tile_size == 46
+    with pytest.raises(ConfigError, match="'tiled_infer.tile_size' 45 is no multiple of"):
+        fit(replace(make_setup(tmp_path / "misfit"), inference_tile=45))
+
+
 def test_an_exclusive_loss_for_independent_classes_is_refused(draft, make_setup, tmp_path):
     with pytest.raises(ConfigError) as caught:
         draft(make_setup(tmp_path, loss="categorical_crossentropy"))

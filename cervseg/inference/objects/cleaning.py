@@ -198,8 +198,8 @@ class _Weak:
 
     def measure(self, part: _Part) -> tuple[NDArray[Any], ...]:
         answers = self._probabilities.read(part.top, len(part.rows))
-        values = own_probabilities(part.rows, answers, self._first_channel)
         runs = part.runs.take(part.chosen)
+        values = own_probabilities(runs, answers, self._first_channel, top=part.top)
         peak = over_runs(np.maximum, values, runs)
         reached = np.zeros(part.components, np.bool_)
         reached[part.labels[peak >= self._limits[runs.value - 1]]] = True

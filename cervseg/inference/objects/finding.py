@@ -65,10 +65,10 @@ def find_objects(
     """
 
     def read(top: int, height: int) -> Part:
-        rows = mask.read(top, height)
-        runs = find_runs(rows, top)
-        values = own_probabilities(rows, probabilities.read(top, height), first_channel)
-        return Part(top + height, runs.take(runs.value != BACKGROUND), values)
+        runs = find_runs(mask.read(top, height), top)
+        drawn = runs.take(runs.value != BACKGROUND)
+        answers = probabilities.read(top, height)
+        return Part(top + height, drawn, own_probabilities(drawn, answers, first_channel, top=top))
 
     parts = starmap(read, pieces(mask, piece))
     for objects in join_parts(parts, mask.height):

@@ -157,20 +157,23 @@ def label_runs(runs: Runs, *, reach: int) -> tuple[int, Numbers]:
 
 
 def own_probabilities(
-    rows: Mask, probabilities: Probabilities, first_channel: int
+    runs: Runs, probabilities: Probabilities, first_channel: int, *, top: int = 0
 ) -> NDArray[np.float32]:
-    """The probability of its own class for each pixel that is no background, in reading order.
+    """The probability of its own class for each pixel of runs, one run after another.
 
     Args:
-        rows: Class indices, shape (height, width).
+        runs: Without background.
         probabilities: Shape (height, width, channels).
         first_channel: That of class 1.
+        top: The number of their first row.
     """
-    pixels = np.flatnonzero(rows)
-    channels = probabilities.shape[-1]
-    channel = rows.reshape(-1)[pixels].astype(np.int64) - 1 + first_channel
-    flat = probabilities.reshape(-1, channels)
-    return np.asarray(flat[pixels, channel], np.float32)
+    height, width, channels = probabilities.shape
+    begin, length = runs.places(width)[0] - top * width, runs.length
+    pixels = np.arange(int(length.sum())) + np.repeat(begin - np.cumsum(length) + length, length)
+    if channels == 1:
+        return np.asarray(probabilities.reshape(-1)[pixels], np.float32)
+    channel = np.repeat(runs.value - 1 + first_channel, length)
+    return np.asarray(probabilities.reshape(height * width, channels)[pixels, channel], np.float32)
 
 
 def over_runs(ufunc: np.ufunc, values: NDArray[Any], runs: Runs) -> NDArray[Any]:

@@ -70,14 +70,14 @@ def test_runs_under_each_other_are_found(mask, reach):
 def test_what_stands_in_runs_is_reduced_run_by_run():
     rows = np.array([[1, 1, 0, 2], [0, 2, 2, 2]], np.uint8)
     probabilities = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
-    runs = find_runs(rows)
+    runs = find_runs(rows, top=7)
     runs = runs.take(runs.value > 0)
 
-    values = own_probabilities(rows, probabilities, 1)
+    values = own_probabilities(runs, probabilities, 1, top=7)
 
     assert values.tolist() == [1, 4, 11, 17, 20, 23]
     assert over_runs(np.add, values, runs).tolist() == [5, 11, 60]
-    assert over_runs(np.maximum, values[:0], runs.take(runs.row > 9)).tolist() == []
+    assert over_runs(np.maximum, values[:0], runs.take(runs.row > 19)).tolist() == []
 
 
 # --- joining ------------------------------------------------------------------------------------
