@@ -43,6 +43,11 @@ class Run:
         return self.folder / "curves.png"
 
     @property
+    def calibration(self) -> Path:
+        """Probabilities on validation fields and what came true, before and after the fit."""
+        return self.folder / "calibration.csv"
+
+    @property
     def best(self) -> Path:
         """Weights of the best epoch so far."""
         return self.folder / "checkpoints" / "best.weights.h5"

@@ -218,7 +218,9 @@ def _fit(
         postprocess=postprocessing(config),
         threshold=asked_threshold(config) or contract.threshold,
     )
-    contract = finish(run, contract, dataset=dataset, progress=progress)
+    contract = finish(
+        run, contract, dataset=dataset, temperature=config.train.temperature, progress=progress
+    )
     return contract, state
 
 

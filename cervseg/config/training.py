@@ -58,6 +58,13 @@ class TrainConfig(Section):
     patience: int = Field(
         10, ge=0, description="stop after so many epochs without a better loss; 0: off"
     )
+    temperature: float | None = Field(
+        None,
+        ge=0.1,
+        le=10,
+        description="of the model: divides its logits, so that probabilities tell how often it is "
+        "right; default: fitted on validation images, 1 without any",
+    )
     accumulate: int = Field(
         1, ge=1, le=1024, description="batches whose mean gradient makes one step of the optimiser"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cervseg.config.inference import InferConfig, TiledInferConfig
 from cervseg.contract import Contract, Predictor
-from cervseg.errors import CheckError, ConfigError
+from cervseg.errors import CheckError
 from cervseg.files import content_digest
 from cervseg.grid import Window
 from cervseg.images.image import Image
@@ -24,6 +24,7 @@ from cervseg.inference.prediction import FULL_SIZE, TilePlan, fill_parts, whole_
 from cervseg.inference.probability import Combined, Steps
 from cervseg.inference.regions import read_regions
 from cervseg.inference.rows import Rows
+from cervseg.inference.scales import known_mpp, known_scale
 from cervseg.inference.seams import seam_score
 from cervseg.inference.self_check import SelfCheck, check_tiles, reach_of
 from cervseg.machine import keep_blocks, return_blocks
@@ -112,27 +113,6 @@ class Segmenter:
         """Height and width of a pixel of the mask, in full-size pixels."""
         (height, width), scale = self.target(image), self.file_scale(image)
         return scale[0] * image.height / height, scale[1] * image.width / width
-
-
-def known_scale(image: Image, config: InferConfig, contract: Contract) -> float | None:
-    """Full-size pixels per pixel of an image, where the config or the file says so.
-
-    Raises:
-        ConfigError: `mpp` is asked of a model that knows none.
-    """
-    if not isinstance(config, TiledInferConfig):
-        return None
-    if config.scale is not None:
-        return config.scale
-    if contract.mpp is None:
-        if config.mpp is not None:
-            raise ConfigError(
-                "'tiled_infer.mpp' is given, but the model does not know its micrometres a pixel",
-                hint="give tiled_infer.scale instead",
-            )
-        return None
-    mpp = config.mpp or image.mpp
-    return None if mpp is None else mpp / contract.mpp / contract.scale
 
 
 class _Job:
@@ -299,9 +279,3 @@ class _Job:
         sizes = {name: [area * share for area in each] for name, each in areas.items()}
         found = (stain_drift(view, statistics), size_drift(sizes, statistics))
         return tuple(sentence for sentence in found if sentence)
-
-
-def known_mpp(image: Image, config: InferConfig) -> float | None:
-    """Micrometres per pixel of an image, where the config or the file says so."""
-    asked = config.mpp if isinstance(config, TiledInferConfig) else None
-    return asked or image.mpp

@@ -1,4 +1,4 @@
-"""From trained weights to a model: best epoch, margin, threshold."""
+"""From trained weights to a model: best epoch, margin, temperature, threshold."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -6,10 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cervseg.arrays import Mask
-from cervseg.classes import IGNORE
 from cervseg.contract import Contract, Predictor
 from cervseg.data.labelled import Labelled, labelled_sources, read_labelled
 from cervseg.data.manifest import Dataset
@@ -18,13 +16,13 @@ from cervseg.images.image import Image
 from cervseg.images.masks import scale_mask
 from cervseg.inference.checks import measure_margin
 from cervseg.inference.drift import training_statistics
-from cervseg.inference.prediction import plan_tiles, predict_tiled
+from cervseg.inference.prediction import plan_tiles
 from cervseg.models.folder import build_network, final_network, save_model
 from cervseg.models.folding import fold_normalizations
 from cervseg.models.weights import load_weights
-from cervseg.reports import SILENT, Progress, track
+from cervseg.reports import SILENT, Progress
 from cervseg.runs import Run
-from cervseg.scoring.calibration import best_threshold
+from cervseg.training.calibrating import calibrate
 
 log = logging.getLogger("cervseg")
 
@@ -36,14 +34,26 @@ MOST_STATISTICS_FIELDS = 48
 
 
 def finish(
-    run: Run, contract: Contract, *, dataset: Dataset, progress: Progress = SILENT
+    run: Run,
+    contract: Contract,
+    *,
+    dataset: Dataset,
+    temperature: float | None = None,
+    progress: Progress = SILENT,
 ) -> Contract:
-    """Take the best epoch's weights, measure margin and threshold, write the model.
+    """Take the best epoch's weights, measure margin, temperature and threshold, write the model.
 
-    The network is built anew, so that both are measured in float32, as it will be used.
+    The network is built anew, so that they are measured in float32, as it will be used.
 
-    Both are measured on validation fields, as a whole and stitched; without any, the margin is
-    measured on training fields, and the threshold is the contract's.
+    All are measured on validation fields, as a whole and stitched; without any, the margin is
+    measured on training fields, the threshold is the contract's, and the temperature 1.
+
+    Args:
+        run: Of the training.
+        contract: From `fit`.
+        dataset: That was learned.
+        temperature: The one to use; None: it is measured.
+        progress: Draws the bars.
 
     Returns:
         The contract as written.
@@ -54,8 +64,16 @@ def finish(
     fields = labelled_sources(dataset, dataset.sources_of("valid"))
     seen = fields or labelled_sources(dataset, dataset.sources_of("train"))
     contract = _with_margin(contract, predict, seen, dataset=dataset)
-    if contract.activation == "sigmoid" and fields:
-        contract = _with_thresholds(contract, predict, fields, dataset=dataset, progress=progress)
+    contract = replace(contract, temperature=temperature or 1.0)
+    if fields:
+
+        def predictor(contract: Contract) -> Predictor:
+            return KerasPredictor(fold_normalizations(model), contract)
+
+        contract = calibrate(
+            contract, predictor, fields, dataset=dataset, fit=temperature is None,
+            table=run.calibration, progress=progress,
+        )  # fmt: skip
     contract = _with_statistics(contract, dataset)
     contract = replace(contract, created=datetime.now(UTC).isoformat(timespec="seconds"))
     save_model(run.model, model, contract)
@@ -107,32 +125,3 @@ def _with_margin(
         check.margin, radius, check.difference, check.windows,
     )  # fmt: skip
     return replace(contract, margin=check.margin)
-
-
-def _with_thresholds(
-    contract: Contract,
-    predict: Predictor,
-    fields: Sequence[Labelled],
-    *,
-    dataset: Dataset,
-    progress: Progress,
-) -> Contract:
-    plan = plan_tiles(contract)
-    thresholds = []
-    for channel, name in enumerate(contract.classes.names):
-
-        def pairs(
-            channel: int = channel,
-        ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.float32]]]:
-            items = track(fields, "validation fields", total=len(fields), progress=progress)
-            for item in items:
-                image, mask, *_ = read_labelled(item, dataset.classes)
-                answer = predict_tiled(image, predict, plan, file_scale=item.scale)
-                known = mask != IGNORE
-                yield (mask == channel + 1)[known], answer[..., channel][known]
-
-        threshold, dice = best_threshold(pairs())
-        log.info("threshold %.3f for %s: Dice %.3f, validation fields: %d",
-                 threshold, name, dice, len(fields))  # fmt: skip
-        thresholds.append(threshold)
-    return replace(contract, threshold=tuple(thresholds))

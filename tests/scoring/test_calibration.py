@@ -3,7 +3,12 @@ import math
 import numpy as np
 import pytest
 
-from cervseg.scoring.calibration import best_threshold
+from cervseg.scoring.calibration import (
+    Answers,
+    ProbabilityCounts,
+    best_threshold,
+    fit_temperature,
+)
 
 TRIED = [k / 200 for k in range(10, 191)]
 
@@ -98,3 +103,53 @@ def test_without_an_image_it_is_a_half_and_its_dice_is_not_known():
     threshold, mean = best_threshold([])
 
     assert threshold == 0.5 and math.isnan(mean)
+
+
+# --- temperature --------------------------------------------------------------------------------
+
+
+def softmax(logits):
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+def test_the_temperature_of_a_model_that_is_too_sure_is_found(activation, temperature):
+    """Truth is drawn from the logits; the model says them times the temperature."""
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0, 2, (60_000, 3))
+    if activation == "softmax":
+        drawn = (softmax(logits).cumsum(axis=1) < rng.random((60_000, 1))).sum(axis=1)
+        said, true = softmax(logits * temperature), drawn
+    else:
+        chance = 1 / (1 + np.exp(-logits[:, :1]))
+        true = np.where(rng.random((60_000, 1)) < chance, 0, -1)[:, 0]
+        said = 1 / (1 + np.exp(-logits[:, :1] * temperature))
+    answers = Answers(true, said.astype(np.float32))
+    halves = [Answers(answers.channel[i::2], answers.probabilities[i::2]) for i in (0, 1)]
+
+    assert fit_temperature(halves, activation) == pytest.approx(temperature, rel=0.04)
+
+
+def test_without_a_pixel_the_temperature_is_one_and_certainty_is_no_infinity():
+    nothing = Answers(np.zeros(0, np.int64), np.zeros((0, 1), np.float32))
+    certain = Answers(np.array([0, -1, 0]), np.array([[1], [0], [0]], np.float32))
+
+    assert fit_temperature([nothing], "sigmoid") == fit_temperature([], "softmax") == 1
+    assert fit_temperature([nothing, certain], "sigmoid") == pytest.approx(10, rel=0.01)
+
+
+def test_reliability_and_its_error_are_those_counted_by_hand():
+    counts = ProbabilityCounts()
+    counts.add(np.array([[True, False]]), np.array([[0.9, 0.9]], np.float32))
+    counts.add(np.array([False, False, True]), np.array([0.0, 0.1, 1.0], np.float32))
+
+    low, high = counts.reliability(bins=5)  # empty bins are left out
+
+    assert low == pytest.approx((0.0, 0.2, 2, 0.05, 0.0))
+    assert high == pytest.approx((0.8, 1.0, 3, 2.8 / 3, 2 / 3))
+    expected = (2 * 0.05 + 3 * abs(2.8 / 3 - 2 / 3)) / 5
+    assert counts.calibration_error(bins=5) == pytest.approx(expected)
+    assert counts.pixels.sum() == 5 and counts.pixels[1].sum() == 2
+    assert math.isnan(ProbabilityCounts().calibration_error())

@@ -1,3 +1,4 @@
+import csv
 from dataclasses import replace
 
 import numpy as np
@@ -81,6 +82,17 @@ def test_margin_and_threshold_are_measured_on_validation_fields(
     assert 0 <= written.margin <= 9 and (written.margin % 2 == 0 or written.margin == 9)
     assert 0.05 <= written.threshold[0] <= 0.95
     assert written.threshold != (0.5,)
+    assert written.temperature != 1  # random truth: what it says is hardly right
+    rows = list(csv.DictReader(run.calibration.read_text().splitlines()))
+    assert {float(row["temperature"]) for row in rows} == {1.0, written.temperature}
+    sure, unsure = (
+        sum(int(r["pixels"]) * abs(float(r["mean"]) - float(r["share"])) for r in rows
+            if float(r["temperature"]) == temperature)
+        for temperature in (1.0, written.temperature)
+    )  # fmt: skip
+    assert unsure <= sure
+    kept = finish(run, contract, dataset=replace(dataset, sources=(source,)), temperature=1.5)
+    assert kept.temperature == 1.5
 
 
 def test_a_network_that_sees_the_whole_tile_has_no_margin(trained, contract, dataset):
