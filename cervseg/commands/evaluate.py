@@ -10,7 +10,7 @@ from cervseg import runtime
 from cervseg.commands.fold import of_fold
 from cervseg.commands.record import score_settings
 from cervseg.commands.scored import Scored
-from cervseg.commands.task import Guess, Task, find_task, read_predictions
+from cervseg.commands.task import Guess, Guessed, Task, find_task, read_predictions
 from cervseg.config import Config
 from cervseg.config.data import Split
 from cervseg.config.loader import as_config, load_config
@@ -212,9 +212,13 @@ def _open(config: Config, *, mode: Mode, paths: Sequence[Path], progress: Progre
     else:
         answer = whole_answers(contract, predict, stretch=mode == "stretch")
         decision = decision_for(config.infer, contract)
-    return lambda item, read: decision.on(item.scale).apply(
-        answer(read.image, item.scale, item.name)
-    )
+
+    def guess(item: Labelled, read: Read) -> Guessed:
+        probabilities = answer(read.image, item.scale, item.name)
+        mask = decision.on(item.scale).apply(probabilities)
+        return Guessed(mask, probabilities[..., decision.first_channel :])
+
+    return guess
 
 
 def _open_assessor(
@@ -268,6 +272,7 @@ def _write(
             "failed": [failure.item for failure in scored.failures],
             **tolerance.record(),
         },
+        counts=scored.counts,
     )
     paths = write_evaluation(folder, evaluation)
     return Report(

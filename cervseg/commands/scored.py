@@ -7,11 +7,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cervseg.arrays import Mask
-from cervseg.classes import Classes
+from cervseg.arrays import Mask, Probabilities
+from cervseg.classes import IGNORE, Classes
+from cervseg.commands.task import Guessed
 from cervseg.config import Config
 from cervseg.data.labelled import Labelled, Read
 from cervseg.reports import Failure
+from cervseg.scoring.calibration import ProbabilityCounts
 from cervseg.scoring.summary import count_confusion, score_image
 
 S = TypeVar("S")
@@ -38,14 +40,18 @@ class Scored:
     ranked: list[tuple[float, str, Labelled, Mask]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     confusion: NDArray[np.int64] = field(init=False)  # rows truth, columns prediction
+    counts: dict[str, ProbabilityCounts] = field(init=False)  # by class; empty for masks of files
 
     def __post_init__(self) -> None:
         """Begin with no pixel confused."""
         self.confusion = np.zeros((len(self.classes) + 1,) * 2, np.int64)
+        self.counts = {}
 
-    def add(self, item: Labelled, read: Read, guess: Mask) -> None:
+    def add(self, item: Labelled, read: Read, guessed: Guessed) -> None:
         """Score an image; forget masks that are neither among the worst nor the best."""
-        truth = read.mask
+        truth, guess = read.mask, guessed.mask
+        if guessed.probabilities is not None:
+            self._count(truth, guessed.probabilities)
         self.names.append(item.name)
         self.rows.append(self._score(item, read, guess))
         self.empty.append(self._score(item, read, np.zeros_like(truth)))
@@ -54,6 +60,12 @@ class Scored:
         self.ranked.append((dice, item.name, item, guess))
         self.ranked.sort(key=lambda entry: entry[:2])
         del self.ranked[self.keep : len(self.ranked) - self.keep]
+
+    def _count(self, truth: Mask, probabilities: Probabilities) -> None:
+        known = truth != IGNORE
+        for index, name in enumerate(self.classes.names):
+            counts = self.counts.setdefault(name, ProbabilityCounts())
+            counts.add(truth[known] == index + 1, probabilities[..., index][known])
 
     def _score(self, item: Labelled, read: Read, guess: Mask) -> list[dict[str, float]]:
         # The mpp of a file that was squeezed is that of its rows, as in `Scaled`.

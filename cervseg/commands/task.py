@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
-from cervseg.arrays import Mask
+from cervseg.arrays import Mask, Probabilities
 from cervseg.classes import Classes
 from cervseg.config import Config
 from cervseg.config.data import Split
@@ -29,8 +30,21 @@ from cervseg.images.image import find_images, whole
 from cervseg.images.masks import read_prediction
 from cervseg.images.readers import open_image
 
-Guess = Callable[[Labelled, Read], Mask]
-"""From a labelled image to the mask that is scored."""
+
+class Guessed(NamedTuple):
+    """What is scored of an image.
+
+    Args:
+        mask: Class indices.
+        probabilities: Of each class, shape (height, width, classes); None for masks from files.
+    """
+
+    mask: Mask
+    probabilities: Probabilities | None = None
+
+
+Guess = Callable[[Labelled, Read], Guessed]
+"""From a labelled image to what is scored of it."""
 
 
 @dataclass(frozen=True)
@@ -170,10 +184,10 @@ def read_predictions(folder: Path, task: Task) -> Guess:
     if missing:
         raise DataError(f"{folder}: no mask for {missing[0]} ({len(missing)} missing in all)")
 
-    def guess(item: Labelled, read: Read) -> Mask:
+    def guess(item: Labelled, read: Read) -> Guessed:
         mask = read_prediction(files[item.name], task.classes)
         if mask.shape != read.mask.shape:
             raise DataError(f"{files[item.name]}: its size is not that of the image")
-        return mask
+        return Guessed(mask)
 
     return guess

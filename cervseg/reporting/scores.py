@@ -12,6 +12,7 @@ from cervseg.images.legend import add_legend
 from cervseg.images.overlays import draw_overlay, write_picture
 from cervseg.images.sheets import contact_sheet
 from cervseg.reports import JSON, Table
+from cervseg.scoring.calibration import ProbabilityCounts
 from cervseg.scoring.summary import SCORES, Summary
 
 
@@ -32,6 +33,7 @@ class Evaluation:
         apart: By class name and file scale, the summaries of those images; nothing where all
             files have one scale.
         notes: What else a reader of the scores must know: settings, a leak that was allowed.
+        counts: By class name, the pixels of all images by probability; empty where there are none.
     """
 
     heading: str
@@ -45,6 +47,7 @@ class Evaluation:
     surface_tolerance: float
     apart: Mapping[str, Mapping[str, Mapping[str, Summary]]] = field(default_factory=dict)
     notes: Mapping[str, JSON] = field(default_factory=dict)
+    counts: Mapping[str, ProbabilityCounts] = field(default_factory=dict)
 
     def confusion_rows(self) -> tuple[tuple[str | int, ...], ...]:
         """The true class and its pixels, by what they were predicted to be."""
@@ -55,6 +58,10 @@ class Evaluation:
     def labels(self) -> tuple[str, ...]:
         """Of the rows and columns of the confusion."""
         return ("background", *self.summaries)
+
+    def calibration_errors(self) -> dict[str, float]:
+        """Of each class; none for masks of files."""
+        return {name: counts.calibration_error() for name, counts in self.counts.items()}
 
     def results(self) -> tuple[dict[str, JSON], ...]:
         """One record a class: the summaries, and each image."""
@@ -86,7 +93,7 @@ def _plain(values: Mapping[str, float]) -> dict[str, JSON]:
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> tuple[Path, ...]:
-    """Write `scores.csv`, `evaluation.csv`, `confusion.csv` and, last, `scores.json`."""
+    """Write the tables: scores, losses, confusion, probabilities; last, `scores.json`."""
     table, losses, scores, confusion = (
         folder / name for name in ("scores.csv", "evaluation.csv", "scores.json", "confusion.csv")
     )
@@ -100,6 +107,11 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> tuple[Path, ...]:
             for i, name in enumerate(evaluation.summaries)
         ],
     )
+    more: tuple[Path, ...] = ()
+    if evaluation.counts:
+        more = (folder / "probabilities.csv",)
+        columns = ("class", "probability", "pixels", "true")
+        write_csv(more[0], columns, _by_probability(evaluation))
     write_csv(losses, ("name", "value"), list(evaluation.losses.items()))
     write_csv(confusion, ("truth", *evaluation.labels), evaluation.confusion_rows())
     write_json(
@@ -111,11 +123,22 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> tuple[Path, ...]:
             "surface_tolerance": evaluation.surface_tolerance,
             **evaluation.notes,
             "losses": _plain(evaluation.losses),
+            "calibration_error": _plain(evaluation.calibration_errors()),
             "classes": list(evaluation.results()),
             "confusion": {"classes": evaluation.labels, "pixels": evaluation.confusion},
         },
     )
-    return table, losses, scores, confusion
+    return table, losses, scores, confusion, *more
+
+
+def _by_probability(evaluation: Evaluation) -> list[tuple[str, float, int, int]]:
+    """Class, lower edge of a bin, pixels in it, those of them that are of the class."""
+    return [
+        (name, bin_ / counts.pixels.shape[1], others + true, true)
+        for name, counts in evaluation.counts.items()
+        for bin_, (others, true) in enumerate(counts.pixels.T.tolist())
+        if others + true
+    ]
 
 
 def score_tables(evaluation: Evaluation) -> tuple[Table, ...]:
@@ -134,6 +157,10 @@ def score_tables(evaluation: Evaluation) -> tuple[Table, ...]:
     tables.append(
         Table("pixels: rows truth, columns prediction", ("truth", *evaluation.labels), counts)
     )
+    if errors := evaluation.calibration_errors():
+        rows = tuple((name, _number(value, 4)) for name, value in errors.items())
+        heading = "expected calibration error, over pixels"
+        tables.append(Table(heading, ("class", "error"), rows))
     if evaluation.losses:
         rows = tuple((name, _number(value, 4)) for name, value in evaluation.losses.items())
         tables.append(Table("on tiles, as in training", ("name", "value"), rows))

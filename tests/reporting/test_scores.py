@@ -8,6 +8,7 @@ from PIL import Image as Pillow
 
 from cervseg.classes import Classes
 from cervseg.reporting.scores import Evaluation, score_tables, write_evaluation, write_overlay
+from cervseg.scoring.calibration import ProbabilityCounts
 from cervseg.scoring.summary import SCORES, Summary, score_image, summarize
 
 CLASSES = Classes.of({"cell": "#00ff00", "nucleus": "#ff0000"})
@@ -67,7 +68,8 @@ def test_the_scores_survive_being_written_and_read(tmp_path):
 
     document = strictly(path.read_text())
     assert list(document) == [
-        "format", "heading", "split", "seed", "surface_tolerance", "losses", "classes", "confusion",
+        "format", "heading", "split", "seed", "surface_tolerance", "losses",
+        "calibration_error", "classes", "confusion",
     ]  # fmt: skip
     assert document["format"] == 1
     assert (document["heading"], document["split"], document["seed"]) == (
@@ -79,6 +81,23 @@ def test_the_scores_survive_being_written_and_read(tmp_path):
     assert document["confusion"] == {
         "classes": ["background", "cell", "nucleus"], "pixels": CONFUSION,
     }  # fmt: skip
+
+
+def test_probabilities_are_counted_where_there_are_any(tmp_path):
+    counts = ProbabilityCounts()
+    counts.add(np.array([True, False, True]), np.array([0.25, 0.25, 1.0], np.float32))
+
+    paths = write_evaluation(tmp_path, evaluation(counts={"cell": counts}))
+
+    assert table(paths[4]) == [
+        ["class", "probability", "pixels", "true"],
+        ["cell", "0.25", "2", "1"],
+        ["cell", "0.999", "1", "1"],
+    ]
+    document = strictly(paths[2].read_text())
+    assert document["calibration_error"] == {"cell": pytest.approx(0.5 / 3)}
+    shown = [t for t in score_tables(evaluation(counts={"cell": counts})) if "calib" in t.title]
+    assert shown[0].rows == (("cell", "0.1667"),)
 
 
 def test_the_confusion_has_a_table_rows_truth_columns_prediction(tmp_path):
