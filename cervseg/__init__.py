@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cervseg.commands.evaluate import evaluate
     from cervseg.commands.export import export
     from cervseg.commands.infer import infer, tiled_infer
+    from cervseg.commands.report import report
     from cervseg.commands.train import train
     from cervseg.config.loader import load_config
 
@@ -34,6 +35,7 @@ __all__ = [
     "export",
     "infer",
     "load_config",
+    "report",
     "tiled_infer",
     "train",
 ]
@@ -46,6 +48,7 @@ _HOMES = {
     "export": "cervseg.commands.export",
     "infer": "cervseg.commands.infer",
     "load_config": "cervseg.config.loader",
+    "report": "cervseg.commands.report",
     "tiled_infer": "cervseg.commands.infer",
     "train": "cervseg.commands.train",
 }

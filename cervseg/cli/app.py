@@ -14,7 +14,18 @@ from typing import Annotated, NoReturn
 import typer
 
 from cervseg import __version__
-from cervseg.cli import config, convert, dataset, evaluate, export, infer, inspect, plan, train
+from cervseg.cli import (
+    config,
+    convert,
+    dataset,
+    evaluate,
+    export,
+    infer,
+    inspect,
+    plan,
+    report,
+    train,
+)
 from cervseg.cli.job import Job, Talk
 from cervseg.cli.options import NO_VALUE, epilog
 from cervseg.console import (
@@ -96,6 +107,7 @@ app.command("dataset-check", epilog=epilog(*dataset.CHECK_EXAMPLES))(dataset.dat
 app.command("convert", epilog=epilog(*convert.EXAMPLES))(convert.convert)
 app.command("train", epilog=epilog(*train.EXAMPLES))(train.train)
 app.command("evaluate", epilog=epilog(*evaluate.EXAMPLES))(evaluate.evaluate)
+app.command("report", epilog=epilog(*report.EXAMPLES))(report.report)
 app.command("infer", epilog=epilog(*infer.INFER_EXAMPLES))(infer.infer)
 app.command("tiled-infer", epilog=epilog(*infer.TILED_INFER_EXAMPLES))(infer.tiled_infer)
 app.command("inspect", epilog=epilog(*inspect.EXAMPLES))(inspect.inspect)

@@ -9,6 +9,7 @@ from typing import Literal
 from cervseg import runtime
 from cervseg.commands.fold import of_fold
 from cervseg.commands.record import score_settings
+from cervseg.commands.report import NAME, write_page
 from cervseg.commands.scored import Scored
 from cervseg.commands.task import Guess, Guessed, Task, find_task, read_predictions
 from cervseg.config import Config
@@ -20,11 +21,10 @@ from cervseg.data.labelled import Labelled, Read, read_labelled
 from cervseg.data.leaks import Tolerance
 from cervseg.errors import ConfigError, DataError, Interrupted
 from cervseg.files import claim
-from cervseg.images.image import whole
 from cervseg.inference.answers import tiled_answers, whole_answers
 from cervseg.inference.decision import decision_for
 from cervseg.inference.prediction import plan_tiles
-from cervseg.reporting.scores import Evaluation, score_tables, write_evaluation, write_overlay
+from cervseg.reporting.scores import Evaluation, score_tables, write_evaluation
 from cervseg.reports import SILENT, Failure, Progress, Report, track
 from cervseg.runs import Run
 from cervseg.scoring.summary import summarize, summarize_apart
@@ -273,26 +273,16 @@ def _write(
             **tolerance.record(),
         },
         counts=scored.counts,
+        objects=scored.objects,
     )
-    paths = write_evaluation(folder, evaluation)
+    paths, drawn, page = write_evaluation(folder, evaluation), scored.draw(folder), folder / NAME
+    write_page([folder], page)
     return Report(
         "evaluate",
         folder,
         results=evaluation.results(),
-        paths=(*paths, *_draw(task, folder, scored)),
+        paths=(*paths, *drawn, page),
         failures=tuple(scored.failures),
         notices=(*task.notices, *([f"these scores are on {warning}"] if warning else [])),
         tables=score_tables(evaluation),
     )
-
-
-def _draw(task: Task, folder: Path, scored: Scored) -> list[Path]:
-    """The overlays of the worst and the best images."""
-    overlays = []
-    for name, item, mask in scored.pictured():
-        read = read_labelled(item, task.classes)
-        path = folder / "overlays" / f"{name}.jpg"
-        overlays.append(path)
-        write_overlay(path, read.image.read(whole(read.image)), truth=read.mask, guess=mask,
-                      classes=task.classes)  # fmt: skip
-    return overlays

@@ -1,22 +1,31 @@
-"""Scores as they come in, and which images deserve a picture."""
+"""Scores as they come in, and what deserves a picture."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cervseg.arrays import Mask, Probabilities
+from cervseg.arrays import RGB, Mask, Probabilities
 from cervseg.classes import IGNORE, Classes
 from cervseg.commands.task import Guessed
 from cervseg.config import Config
-from cervseg.data.labelled import Labelled, Read
+from cervseg.data.labelled import Labelled, Read, read_labelled
+from cervseg.grid import Window
+from cervseg.images.image import whole
+from cervseg.images.overlays import write_picture
+from cervseg.reporting.pictures import Compared, around, draw_cell, write_layers, write_overlay
 from cervseg.reports import Failure
 from cervseg.scoring.calibration import ProbabilityCounts
+from cervseg.scoring.matching import FATES, Sorted, sort_objects
 from cervseg.scoring.summary import count_confusion, score_image
 
 S = TypeVar("S")
+
+CELLS = 8
+"""Of each fate that are drawn, the largest."""
 
 
 @dataclass
@@ -40,12 +49,13 @@ class Scored:
     ranked: list[tuple[float, str, Labelled, Mask]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     confusion: NDArray[np.int64] = field(init=False)  # rows truth, columns prediction
-    counts: dict[str, ProbabilityCounts] = field(init=False)  # by class; empty for masks of files
+    counts: dict[str, ProbabilityCounts] = field(default_factory=dict)  # none for masks of files
+    objects: list[tuple[str, str, Sorted]] = field(default_factory=list)  # image, class, fate
+    cells: dict[str, list[tuple[int, str, RGB]]] = field(default_factory=dict)  # by fate
 
     def __post_init__(self) -> None:
         """Begin with no pixel confused."""
         self.confusion = np.zeros((len(self.classes) + 1,) * 2, np.int64)
-        self.counts = {}
 
     def add(self, item: Labelled, read: Read, guessed: Guessed) -> None:
         """Score an image; forget masks that are neither among the worst nor the best."""
@@ -56,6 +66,7 @@ class Scored:
         self.rows.append(self._score(item, read, guess))
         self.empty.append(self._score(item, read, np.zeros_like(truth)))
         self.confusion += count_confusion(truth, guess, len(self.classes))
+        self._sort(item.name, read, guess)
         dice = float(np.mean([row["dice"] for row in self.rows[-1]]))
         self.ranked.append((dice, item.name, item, guess))
         self.ranked.sort(key=lambda entry: entry[:2])
@@ -66,6 +77,26 @@ class Scored:
         for index, name in enumerate(self.classes.names):
             counts = self.counts.setdefault(name, ProbabilityCounts())
             counts.add(truth[known] == index + 1, probabilities[..., index][known])
+
+    def _sort(self, name: str, read: Read, guess: Mask) -> None:
+        """Say what became of each cell; draw the largest of each fate, two a fate and image."""
+        known = read.mask != IGNORE
+        for index, class_name in enumerate(self.classes.names, start=1):
+            here, there = read.mask == index, (guess == index) & known
+            rows = sort_objects(here, there, cells=read.objects)
+            self.objects += [(name, class_name, row) for row in rows]
+            for fate in FATES[1:] if self.keep else ():  # what was found needs no picture
+                those = sorted((row for row in rows if row.fate == fate), key=lambda r: -r.area)
+                kept = self.cells.setdefault(fate, [])
+                kept += [(r.area, name, self._draw(read, guess, r.window)) for r in those[:2]]
+                kept.sort(key=lambda entry: -entry[0])
+                del kept[CELLS:]
+
+    def _draw(self, read: Read, guess: Mask, window: Window) -> RGB:
+        place = around(window, *guess.shape)
+        inside = np.s_[place.top : place.bottom, place.left : place.right]
+        part = Compared(read.image.read(place), read.mask[inside], guess[inside])
+        return draw_cell(part, self.classes)
 
     def _score(self, item: Labelled, read: Read, guess: Mask) -> list[dict[str, float]]:
         # The mpp of a file that was squeezed is that of its rows, as in `Scaled`.
@@ -95,7 +126,21 @@ class Scored:
             for i, name in enumerate(self.classes.names)
         }
 
-    def pictured(self) -> list[tuple[str, Labelled, Mask]]:
+    def draw(self, folder: Path) -> list[Path]:
+        """Write the overlays of the worst and the best images; for the report, parts of them."""
+        overlays = []
+        for name, item, guess in self._pictured():
+            read = read_labelled(item, self.classes)
+            compared = Compared(read.image.read(whole(read.image)), read.mask, guess)
+            overlays.append(folder / "overlays" / f"{name}.jpg")
+            write_overlay(overlays[-1], compared, self.classes)
+            write_layers(folder / "pictures" / name, compared, self.classes)
+        for fate, kept in self.cells.items():
+            for number, (_, name, picture) in enumerate(kept, start=1):
+                write_picture(folder / "cells" / f"{fate}{number}_{name}.jpg", picture)
+        return overlays
+
+    def _pictured(self) -> list[tuple[str, Labelled, Mask]]:
         """The worst and best images under the names of their pictures, none twice."""
         entries = [(item, mask) for _, _, item, mask in self.ranked]
         worst, best = entries[: self.keep], entries[self.keep :][::-1]

@@ -62,3 +62,16 @@ def write_picture(path: Path, pixels: RGB) -> None:
     kind = "JPEG" if path.suffix == ".jpg" else "PNG"
     Pillow.fromarray(pixels).save(encoded, format=kind, quality=90)
     write_bytes(path, encoded.getbuffer())
+
+
+def write_layer(path: Path, mask: Mask, classes: Classes) -> None:
+    """Write each class tinted and outlined on nothing: a transparent PNG, whole or not at all."""
+    layer = np.zeros((*mask.shape, 4), np.uint8)
+    for index, colour in enumerate(classes.colours, start=1):
+        region = ((mask == index) & (mask != IGNORE)).astype(np.uint8)
+        layer[region > 0] = (*colour, round(255 * FILL))
+        contours, _ = cv2.findContours(region, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(layer, contours, -1, (*colour, 255), 2)
+    encoded = io.BytesIO()
+    Pillow.fromarray(layer).quantize(64).save(encoded, format="PNG")  # few colours, a small file
+    write_bytes(path, encoded.getbuffer())

@@ -1,18 +1,16 @@
 """An evaluation on disk and as tables."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from cervseg.arrays import RGB, Mask
-from cervseg.classes import Classes
 from cervseg.files import write_csv, write_json
-from cervseg.images.legend import add_legend
-from cervseg.images.overlays import draw_overlay, write_picture
-from cervseg.images.sheets import contact_sheet
+from cervseg.grid import Window
 from cervseg.reports import JSON, Table
 from cervseg.scoring.calibration import ProbabilityCounts
+from cervseg.scoring.matching import FATES, Sorted
 from cervseg.scoring.summary import SCORES, Summary
 
 
@@ -34,6 +32,7 @@ class Evaluation:
             files have one scale.
         notes: What else a reader of the scores must know: settings, a leak that was allowed.
         counts: By class name, the pixels of all images by probability; empty where there are none.
+        objects: Image, class and what became of a cell, or an object that is none.
     """
 
     heading: str
@@ -48,6 +47,7 @@ class Evaluation:
     apart: Mapping[str, Mapping[str, Mapping[str, Summary]]] = field(default_factory=dict)
     notes: Mapping[str, JSON] = field(default_factory=dict)
     counts: Mapping[str, ProbabilityCounts] = field(default_factory=dict)
+    objects: Sequence[tuple[str, str, Sorted]] = ()
 
     def confusion_rows(self) -> tuple[tuple[str | int, ...], ...]:
         """The true class and its pixels, by what they were predicted to be."""
@@ -107,11 +107,16 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> tuple[Path, ...]:
             for i, name in enumerate(evaluation.summaries)
         ],
     )
-    more: tuple[Path, ...] = ()
+    more: tuple[Path, ...] = (folder / "objects.csv",)
+    write_csv(
+        more[0],
+        ("image", "class", "fate", *Window._fields, "area", "iou"),
+        [(image, name, o.fate, *o.window, o.area, o.iou) for image, name, o in evaluation.objects],
+    )
     if evaluation.counts:
-        more = (folder / "probabilities.csv",)
+        more = (*more, folder / "probabilities.csv")
         columns = ("class", "probability", "pixels", "true")
-        write_csv(more[0], columns, _by_probability(evaluation))
+        write_csv(more[1], columns, _by_probability(evaluation))
     write_csv(losses, ("name", "value"), list(evaluation.losses.items()))
     write_csv(confusion, ("truth", *evaluation.labels), evaluation.confusion_rows())
     write_json(
@@ -157,6 +162,8 @@ def score_tables(evaluation: Evaluation) -> tuple[Table, ...]:
     tables.append(
         Table("pixels: rows truth, columns prediction", ("truth", *evaluation.labels), counts)
     )
+    if evaluation.objects:
+        tables.append(_fates(evaluation))
     if errors := evaluation.calibration_errors():
         rows = tuple((name, _number(value, 4)) for name, value in errors.items())
         heading = "expected calibration error, over pixels"
@@ -165,6 +172,13 @@ def score_tables(evaluation: Evaluation) -> tuple[Table, ...]:
         rows = tuple((name, _number(value, 4)) for name, value in evaluation.losses.items())
         tables.append(Table("on tiles, as in training", ("name", "value"), rows))
     return tuple(tables)
+
+
+def _fates(evaluation: Evaluation) -> Table:
+    """How many cells of each class met which fate."""
+    counts = Counter((name, row.fate) for _, name, row in evaluation.objects)
+    rows = tuple((n, *(str(counts[n, fate]) for fate in FATES)) for n in evaluation.summaries)
+    return Table("cells, and objects that are none", ("class", *FATES), rows)
 
 
 def _table(heading: str, summary: Mapping[str, Summary]) -> Table:
@@ -191,11 +205,3 @@ def _line(name: str, summary: Summary) -> tuple[str, ...]:
 
 def _number(value: float, digits: int = 3) -> str:
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
-
-
-def write_overlay(path: Path, pixels: RGB, *, truth: Mask, guess: Mask, classes: Classes) -> None:
-    """Draw truth and prediction over the image, side by side."""
-    pictures = [draw_overlay(pixels, mask, classes) for mask in (truth, guess)]
-    side = min(1024, max(pixels.shape[:2]))
-    sheet = contact_sheet([pictures], captions=("truth", "prediction"), side=side)
-    write_picture(path, add_legend(sheet, classes))

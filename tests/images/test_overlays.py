@@ -3,7 +3,7 @@ import pytest
 from PIL import Image as Pillow
 
 from cervseg.classes import IGNORE, Classes
-from cervseg.images.overlays import FILL, draw_overlay, write_picture
+from cervseg.images.overlays import FILL, draw_overlay, write_layer, write_picture
 
 TWO = Classes.of({"cell": "#00ff00", "nucleus": "#ff0000"})
 
@@ -65,3 +65,17 @@ def test_a_picture_is_written_in_the_format_of_its_name(tmp_path, pixels, suffix
     with Pillow.open(path) as file:
         assert file.format == {"png": "PNG", "jpg": "JPEG"}[suffix]
         assert file.size == (83, 61)
+
+
+def test_a_layer_is_transparent_where_nothing_is(tmp_path):
+    mask = np.zeros((31, 47), np.uint8)
+    mask[5:20, 7:30], mask[22:25, 40:44] = 1, IGNORE
+
+    write_layer(tmp_path / "layer.png", mask, Classes.of({"cell": "#00ff00"}))
+
+    with Pillow.open(tmp_path / "layer.png") as file:
+        layer = np.asarray(file.convert("RGBA"))
+    assert layer.shape == (31, 47, 4)
+    assert (layer[mask != 1][:, 3] == 0).mean() > 0.9  # but for the outline's outer half
+    assert layer[12, 15].tolist() == [0, 255, 0, 64] and layer[5, 15, 3] == 255
+    assert not layer[23, 41].any()

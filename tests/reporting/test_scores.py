@@ -7,7 +7,8 @@ import pytest
 from PIL import Image as Pillow
 
 from cervseg.classes import Classes
-from cervseg.reporting.scores import Evaluation, score_tables, write_evaluation, write_overlay
+from cervseg.reporting.pictures import Compared, write_overlay
+from cervseg.reporting.scores import Evaluation, score_tables, write_evaluation
 from cervseg.scoring.calibration import ProbabilityCounts
 from cervseg.scoring.summary import SCORES, Summary, score_image, summarize
 
@@ -52,11 +53,11 @@ def table(path):
         return list(csv.reader(file))
 
 
-def test_four_files_are_written_and_named(tmp_path):
+def test_the_files_are_written_and_named(tmp_path):
     paths = write_evaluation(tmp_path / "evaluation" / "test", evaluation())
 
     assert [path.name for path in paths] == [
-        "scores.csv", "evaluation.csv", "scores.json", "confusion.csv",
+        "scores.csv", "evaluation.csv", "scores.json", "confusion.csv", "objects.csv",
     ]  # fmt: skip
     assert sorted((tmp_path / "evaluation" / "test").iterdir()) == sorted(paths)
 
@@ -89,7 +90,7 @@ def test_probabilities_are_counted_where_there_are_any(tmp_path):
 
     paths = write_evaluation(tmp_path, evaluation(counts={"cell": counts}))
 
-    assert table(paths[4]) == [
+    assert table(paths[5]) == [
         ["class", "probability", "pixels", "true"],
         ["cell", "0.25", "2", "1"],
         ["cell", "0.999", "1", "1"],
@@ -249,7 +250,7 @@ def test_an_overlay_shows_the_truth_on_the_left_and_the_prediction_on_the_right(
     truth, guess = np.zeros((2, 51, 74), np.uint8)
     truth[5:20, 10:40], guess[30:45, 30:60] = 1, 2
 
-    write_overlay(tmp_path / "o" / "worst1_a.jpg", grey, truth=truth, guess=guess, classes=CLASSES)
+    write_overlay(tmp_path / "o" / "worst1_a.jpg", Compared(grey, truth, guess), CLASSES)
 
     with Pillow.open(tmp_path / "o" / "worst1_a.jpg") as file:
         picture = np.asarray(file).astype(int)
@@ -266,7 +267,7 @@ def test_an_overlay_of_several_classes_has_a_legend_below_and_of_one_it_has_none
     heights = []
     for classes in (Classes.of({"cell": "#00ff00"}), CLASSES):
         path = tmp_path / f"{len(classes)}.jpg"
-        write_overlay(path, pixels, truth=mask, guess=mask, classes=classes)
+        write_overlay(path, Compared(pixels, mask, mask), classes)
         with Pillow.open(path) as file:
             heights.append(file.height)
             strip = np.asarray(file).astype(int)[24 + 51 + 6 :]
@@ -279,7 +280,7 @@ def test_an_overlay_of_several_classes_has_a_legend_below_and_of_one_it_has_none
 def test_an_overlay_of_a_large_image_is_reduced(tmp_path):
     pixels, mask = np.zeros((60, 2051, 3), np.uint8), np.zeros((60, 2051), np.uint8)
 
-    write_overlay(tmp_path / "a.jpg", pixels, truth=mask, guess=mask, classes=CLASSES)
+    write_overlay(tmp_path / "a.jpg", Compared(pixels, mask, mask), CLASSES)
 
     with Pillow.open(tmp_path / "a.jpg") as file:
         assert file.width == 6 + 2 * (1024 + 6)

@@ -23,7 +23,9 @@ def square(left, index=1):
 
 def add(scored, truth, guess, *, scale=(1.0, 1.0), mpp=None):
     item = Labelled("a", Path("a.png"), None, "index", scale)
-    scored.add(item, Read(Photo(np.zeros((*truth.shape, 3), np.uint8), mpp), truth, 0.0), Guessed(guess))
+    scored.add(
+        item, Read(Photo(np.zeros((*truth.shape, 3), np.uint8), mpp), truth, 0.0), Guessed(guess)
+    )
     return scored.rows[-1][0]
 
 

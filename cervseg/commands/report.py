@@ -1,0 +1,47 @@
+"""`cervseg report`: runs and evaluations to one HTML page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cervseg.errors import ConfigError, OutputError
+from cervseg.files import write_text
+from cervseg.reporting.comparison import compare
+from cervseg.reporting.page import render
+from cervseg.reporting.subjects import read_subjects
+from cervseg.reports import Report
+
+NAME = "report.html"
+
+GENERATOR, MARKED_WITHIN = b'<meta name="generator" content="cervseg">', 400
+"""By which a page is known as ours, and before which byte that stands."""
+
+
+def report(folders: Sequence[Path | str], *, output: Path | str | None = None) -> Report:
+    """Write one page about runs and evaluations; several are also compared.
+
+    A page that was written by this function is replaced.
+
+    Args:
+        folders: What `train` and `evaluate` wrote.
+        output: The page; default: `report.html` in the folder, or here for several folders.
+
+    Raises:
+        ConfigError: No folder.
+        DataError: One is neither a run nor an evaluation, or broken.
+        OutputError: The file is there and is another, or it can't be written.
+    """
+    paths = [Path(folder) for folder in folders]
+    if not paths:
+        raise ConfigError("report needs a folder", hint="cervseg report runs/cells")
+    page = Path(output) if output else (paths[0] / NAME if len(paths) == 1 else Path(NAME))
+    if page.exists() and GENERATOR not in page.read_bytes()[:MARKED_WITHIN]:
+        raise OutputError(f"{page}: the file exists, and is no report", hint="another --output")
+    write_page(paths, page)
+    return Report("report", output=page, paths=(page,))
+
+
+def write_page(paths: Sequence[Path], page: Path) -> None:
+    """Write a page about folders, whatever is there."""
+    subjects = [subject for path in paths for subject in read_subjects(path)]
+    title = f"cervseg: {paths[0]}" + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
+    write_text(page, render(title, subjects, compare(subjects)))

@@ -1,0 +1,54 @@
+"""Pictures of an evaluation as parts of a page."""
+
+import base64
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cervseg.reporting.page import Cell, Cells, Field
+
+MOST_BYTES = 12_000_000
+"""Of pictures in a page; further ones stay where they are."""
+
+TITLES = {
+    "merged": "Merged: one object over several cells",
+    "split": "Split: several objects in one cell",
+    "missed": "Missed",
+    "rough": "Covered, but not outlined",
+    "extra": "Objects where no cell is annotated",
+}
+
+
+class Pictures:
+    """The pictures of an evaluation, until they are too many bytes for a page."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._left = folder, MOST_BYTES
+
+    def fields(self) -> Iterator[Field]:
+        """The worst first, then the best."""
+        stems = [path.with_suffix("") for path in sorted((self._folder / "pictures").glob("*.jpg"))]
+        for stem in sorted(stems, key=lambda path: not path.name.startswith("worst")):
+            layers = [stem.with_name(f"{stem.name}{suffix}")
+                      for suffix in (".jpg", ".truth.png", ".prediction.png")]  # fmt: skip
+            if all(path.is_file() for path in layers) and self._take(layers):
+                kind, _, name = stem.name.partition("_")
+                caption = f"{kind.rstrip('0123456789')} {kind.lstrip('worstbe')}: {name}"
+                yield Field(caption, *map(_address, layers))
+
+    def cells(self) -> Iterator[Cells]:
+        """What went wrong, by fate."""
+        for fate, title in TITLES.items():
+            paths = sorted((self._folder / "cells").glob(f"{fate}*.jpg"))
+            shown = [path for path in paths if self._take([path])]
+            if shown:
+                drawn = [Cell(path.stem.partition("_")[2], _address(path)) for path in shown]
+                yield Cells(title, drawn)
+
+    def _take(self, paths: Sequence[Path]) -> bool:
+        self._left -= sum(path.stat().st_size for path in paths)
+        return self._left >= 0
+
+
+def _address(path: Path) -> str:
+    kind = "jpeg" if path.suffix == ".jpg" else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"

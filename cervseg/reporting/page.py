@@ -1,0 +1,119 @@
+"""One page that a person reads: what is on it, and how it becomes HTML."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from cervseg.reporting.charts import Chart
+
+
+@dataclass(frozen=True)
+class PageTable:
+    """A table of a page.
+
+    Args:
+        title: Over it.
+        columns: Its head.
+        rows: Of words.
+        note: Between title and table.
+        sortable: By a click on a column.
+        words: Of sentences, so to the left.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+    sortable: bool = False
+    words: bool = False
+
+
+class Headline(NamedTuple):
+    """A number that is read first."""
+
+    label: str
+    value: str
+    detail: str
+
+
+class Field(NamedTuple):
+    """An image and, transparent, truth and prediction over it, as `data:` addresses."""
+
+    caption: str
+    image: str
+    truth: str
+    prediction: str
+
+
+class Cell(NamedTuple):
+    """The picture of a cell, as a `data:` address."""
+
+    caption: str
+    image: str
+
+
+class Cells(NamedTuple):
+    """Cells of one fate."""
+
+    title: str
+    pictures: list[Cell]
+
+
+class Text(NamedTuple):
+    """A file as it is."""
+
+    title: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An evaluation or a run, ready to be shown.
+
+    Args:
+        name: Its heading, the folder.
+        told: What it is, in a line.
+        warnings: What a reader must know first.
+        headline: Numbers that are read first.
+        tables: In order.
+        charts: Curves.
+        fields: Worst and best images.
+        cells: What went wrong, by fate.
+        texts: Files, folded.
+        scores: By class and score, the values of each image by its name; for comparisons.
+    """
+
+    name: str
+    told: str = ""
+    warnings: tuple[str, ...] = ()
+    headline: tuple[Headline, ...] = ()
+    tables: tuple[PageTable, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    fields: tuple[Field, ...] = ()
+    cells: tuple[Cells, ...] = ()
+    texts: tuple[Text, ...] = ()
+    scores: Mapping[tuple[str, str], Mapping[str, float]] | None = None
+
+
+class Comparison(NamedTuple):
+    """Evaluations side by side."""
+
+    note: str
+    table: PageTable
+
+
+def render(title: str, subjects: Sequence[Subject], comparison: Comparison | None = None) -> str:
+    """The page; whatever comes from files is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("cervseg.reporting"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    template = environment.get_template("report.html")
+    return template.render(title=title, subjects=subjects, comparison=comparison)
+
+
+def words(name: str) -> str:
+    """The name of a score for people."""
+    return name.replace("_", " ").replace("iou", "IoU").replace("hd95", "HD95")

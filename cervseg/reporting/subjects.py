@@ -1,0 +1,237 @@
+"""What a page tells of an evaluation or a run, read from the files in its folder."""
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from cervseg.errors import DataError
+from cervseg.files import read_csv, read_json
+from cervseg.reporting.charts import (
+    Bins,
+    Chart,
+    Line,
+    reliability_chart,
+    sweep_charts,
+    training_charts,
+)
+from cervseg.reporting.embedded import Pictures
+from cervseg.reporting.page import Headline, PageTable, Subject, Text, words
+from cervseg.reports import JSON
+from cervseg.runs import Run
+from cervseg.scoring.calibration import COARSE
+from cervseg.scoring.matching import FATES
+
+HEADLINE = ("dice", "iou", "cell_recall", "cell_match", "panoptic_quality")
+
+IN_TABLE = ("dice", "iou", "precision", "recall", "cells", "cell_recall", "cell_match",
+            "panoptic_quality", "surface_dice", "hd95")  # fmt: skip
+"""Of each image; `scores.csv` has all."""
+
+
+def read_subjects(folder: Path) -> list[Subject]:
+    """Read an evaluation, or a run with its evaluations.
+
+    Raises:
+        DataError: It is neither, or a file in it is broken.
+    """
+    if (folder / "scores.json").is_file():
+        return [read_evaluation(folder)]
+    run = Run(folder)
+    if run.record.is_file() or run.history_table.is_file():
+        found = sorted(run.evaluation("test").parent.glob("*/scores.json"))
+        return [read_run(run), *(read_evaluation(path.parent) for path in found)]
+    raise DataError(
+        f"{folder}: neither an evaluation (scores.json) nor a run (run.json)",
+        hint="name the folder that evaluate or train wrote",
+    )
+
+
+def read_evaluation(folder: Path) -> Subject:
+    """Read what `evaluate` wrote."""
+    path = folder / "scores.json"
+    document = read_json(path, what="table of scores")
+    try:
+        classes = cast(list[dict[str, JSON]], document["classes"])
+        heading = str(document["heading"])
+        failed = cast(list[str], document.get("failed", []))
+        errors = cast(dict[str, float], document.get("calibration_error", {}))
+        headline = tuple(h for record in classes for h in _headline(record))
+        tables = [_summary_table(record) for record in classes]
+        tables += [_image_table(record) for record in classes]
+        scores = {
+            (str(record["class"]), score): {
+                str(row["image"]): _number(row[score])
+                for row in cast(list[dict[str, JSON]], record["images"])
+            }
+            for record in classes
+            for score in HEADLINE
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise DataError(f"{path}: not a table of scores: {exc!r}") from exc
+    warnings = [heading.partition(":")[0] + ": these scores say little of new images"] * (
+        "leak" in heading or "fitted" in heading
+    )
+    if failed:
+        warnings.append(f"could not be scored: {', '.join(map(str, failed))}")
+    if "allowed_leak" in document:
+        warnings.append(f"a leak was allowed: {document['allowed_leak']}")
+    pictures = Pictures(folder)
+    fates = _fates(folder)
+    return Subject(
+        str(folder),
+        told=heading,
+        warnings=tuple(warnings),
+        headline=headline,
+        tables=(tables[0], *fates, *tables[1:]),
+        charts=tuple(_charts(folder, errors)),
+        fields=tuple(pictures.fields()),
+        cells=tuple(pictures.cells()),
+        texts=(Text("How it was scored", _as_text(document.get("settings"))),),
+        scores=scores,
+    )
+
+
+def _headline(record: Mapping[str, JSON]) -> Iterator[Headline]:
+    scores = cast(Mapping[str, Mapping[str, JSON]], record["scores"])
+    for name in HEADLINE:
+        one = scores[name]
+        detail = (f"95 % {_shown(one['low'])} to {_shown(one['high'])}, n = {one['images']}; "
+                  f"all background {_shown(one['baseline'])}")  # fmt: skip
+        yield Headline(f"{record['class']}, {words(name)}", _shown(one["mean"]), detail)
+
+
+def _summary_table(record: Mapping[str, JSON]) -> PageTable:
+    scores = cast(Mapping[str, Mapping[str, JSON]], record["scores"])
+    rows = [
+        (words(name), _shown(one["mean"]), f"{_shown(one['low'])} to {_shown(one['high'])}",
+         _shown(one["baseline"]), str(one["images"]))
+        for name, one in scores.items() if one["images"]
+    ]  # fmt: skip
+    columns = ("score", "mean", "95 % interval", "all background", "images")
+    note = "Means over images; intervals by the bootstrap over images, not over trainings."
+    return PageTable(f"Scores: {record['class']}", columns, rows, note)
+
+
+def _image_table(record: Mapping[str, JSON]) -> PageTable:
+    images = cast(list[dict[str, JSON]], record["images"])
+    images = sorted(images, key=lambda row: _number(row["dice"]))
+    rows = [
+        (
+            str(row["image"]),
+            *(_shown(row.get(n), digits=0 if n == "cells" else 3) for n in IN_TABLE),
+        )
+        for row in images
+    ]
+    columns = ("image", *map(words, IN_TABLE))
+    note = "Worst first; a click on a column sorts by it."
+    return PageTable(f"Images: {record['class']}", columns, rows, note, sortable=True)
+
+
+def _fates(folder: Path) -> tuple[PageTable, ...]:
+    path = folder / "objects.csv"
+    if not path.is_file():
+        return ()
+    counts: dict[str, dict[str, int]] = {}
+    for row in read_csv(path, ("image", "class", "fate"), what="table of objects"):
+        of_class = counts.setdefault(row["class"], dict.fromkeys(FATES, 0))
+        of_class[row["fate"]] = of_class.get(row["fate"], 0) + 1
+    rows = [(name, *(str(c[fate]) for fate in FATES)) for name, c in counts.items()]
+    note = "found: IoU above 0.5; rough: covered by half, but no match; extra: no annotated cell"
+    return (PageTable("Cells", ("class", *FATES), rows, note),)
+
+
+def _charts(folder: Path, errors: Mapping[str, float]) -> Iterator[Chart]:
+    path = folder / "probabilities.csv"
+    if not path.is_file():
+        return
+    columns = ("class", "probability", "pixels", "true")
+    rows = read_csv(path, columns, what="table of probabilities")
+    for name in dict.fromkeys(row["class"] for row in rows):
+        those = [row for row in rows if row["class"] == name]
+        try:
+            bins = Bins([float(row["probability"]) for row in those],
+                        [int(row["pixels"]) for row in those],
+                        [int(row["true"]) for row in those])  # fmt: skip
+        except ValueError as exc:
+            raise DataError(f"{path}: not a table of probabilities: {exc}") from exc
+        yield from sweep_charts(name, bins)
+        chart = reliability_chart(name, [_coarse(bins)])
+        error = f"; expected calibration error {errors[name]:.4f}" if name in errors else ""
+        yield chart._replace(caption=chart.caption + error)
+
+
+def _coarse(bins: Bins) -> Line:
+    place = np.minimum(np.asarray(bins.probability) * COARSE + 1e-9, COARSE - 1).astype(int)
+    pixels = np.bincount(place, bins.pixels, COARSE)
+    true = np.bincount(place, bins.true, COARSE)
+    said = np.bincount(place, np.multiply(bins.probability, bins.pixels), COARSE)
+    filled = pixels > 0
+    across, up = said[filled] / pixels[filled], true[filled] / pixels[filled]
+    return Line("evaluated", across.tolist(), up.tolist())
+
+
+def read_run(run: Run) -> Subject:
+    """Read what `train` wrote: curves, calibration, config, versions."""
+    record = read_json(run.record, what="record of a run") if run.record.is_file() else {}
+    charts: list[Chart] = []
+    if run.history_table.is_file():
+        rows = read_csv(run.history_table, ("epoch",), what="history")
+        history = {name: [_float(row[name]) for row in rows] for name in (rows[0] if rows else {})}
+        charts += training_charts(history)
+    charts += _calibration_charts(run)
+    texts = [
+        Text(path.name, path.read_text(encoding="utf-8", errors="replace"))
+        for path in (run.config, run.log)
+        if path.is_file()
+    ]
+    flat = [(words(key), _as_text(value)) for key, value in record.items() if key != "format"]
+    table = PageTable("The run", ("", ""), flat, words=True)
+    unfinished = () if record.get("ended") else ("the training has not ended",)
+    return Subject(
+        str(run.folder), told="a training", warnings=unfinished, tables=(table,) if flat else (),
+        charts=tuple(charts), texts=tuple(texts),
+    )  # fmt: skip
+
+
+def _calibration_charts(run: Run) -> Iterator[Chart]:
+    if not run.calibration.is_file():
+        return
+    columns = ("temperature", "class", "mean", "share")
+    rows = read_csv(run.calibration, columns, what="table of calibration")
+    for name in dict.fromkeys(row["class"] for row in rows):
+        lines = []
+        for number, temperature in enumerate(dict.fromkeys(row["temperature"] for row in rows)):
+            those = [r for r in rows if (r["class"], r["temperature"]) == (name, temperature)]
+            label = f"temperature {_float(temperature):g}" + (" (before)" if not number else "")
+            lines.append(Line(label, [_float(r["mean"]) for r in those],
+                              [_float(r["share"]) for r in those]))  # fmt: skip
+        chart = reliability_chart(name, lines)
+        yield chart._replace(caption=f"validation images: {chart.caption}")
+
+
+def _number(value: JSON) -> float:
+    return math.nan if value is None else float(cast(float, value))
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _shown(value: JSON, *, digits: int = 3) -> str:
+    number = _number(value)
+    return "-" if math.isnan(number) else f"{number:.{digits}f}"
+
+
+def _as_text(value: JSON, depth: int = 0) -> str:
+    if isinstance(value, Mapping):
+        lines = [f"{key}: {_as_text(part, depth + 1)}" for key, part in value.items()]
+        return "\n".join(lines) if depth == 0 else ", ".join(lines)
+    if isinstance(value, list | tuple):
+        return ", ".join(_as_text(part, depth + 1) for part in value)
+    return "" if value is None else str(value)

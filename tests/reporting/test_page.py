@@ -1,0 +1,209 @@
+"""The report: what it says, and that nothing from files becomes markup."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import cervseg
+from cervseg.classes import Classes
+from cervseg.errors import ConfigError, DataError, OutputError
+from cervseg.files import write_csv
+from cervseg.grid import Window
+from cervseg.images.overlays import write_picture
+from cervseg.reporting.charts import Bins, sweep_charts
+from cervseg.reporting.comparison import compare
+from cervseg.reporting.pictures import Compared, draw_cell, write_layers
+from cervseg.reporting.scores import Evaluation, write_evaluation
+from cervseg.reporting.subjects import read_subjects
+from cervseg.scoring.calibration import ProbabilityCounts
+from cervseg.scoring.matching import sort_objects
+from cervseg.scoring.summary import score_image, summarize
+
+HOSTILE = '<img src=x onerror=alert(1)>"&'
+CLASSES = Classes.of({HOSTILE: "#00ff00"})
+NAMES = ("field_9", HOSTILE, "field_10")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def evaluation(folder, *, shift=0, names=NAMES, heading="test: 3 images"):
+    """Three small fields whose prediction is shifted, written as `evaluate` does."""
+    rows, empty, objects = [], [], []
+    counts = ProbabilityCounts()
+    for number, name in enumerate(names):
+        true, guess = np.zeros((2, 61, 83), np.uint8)
+        true[10:40, 10:45] = 1
+        guess[10:40, 10 + shift + number : 45 + shift + number] = 1
+        rows.append([score_image(true, guess, 1)])
+        empty.append([score_image(true, 0 * true, 1)])
+        objects += [(name, HOSTILE, row) for row in sort_objects(true == 1, guess == 1)]
+        counts.add(true == 1, np.where(guess, 0.9, 0.1).astype(np.float32))
+    summaries = {HOSTILE: summarize([r[0] for r in rows], [r[0] for r in empty], seed=0,
+                                    resamples=100)}  # fmt: skip
+    write_evaluation(
+        folder,
+        Evaluation(
+            heading, "test", 0, names, rows, summaries, {}, [[1, 0], [0, 1]], 2.0,
+            notes={"settings": {"mode": "tiled"}, "failed": []}, counts={HOSTILE: counts},
+            objects=objects,
+        ),
+    )  # fmt: skip
+    compared = Compared(np.full((61, 83, 3), 200, np.uint8), true, guess)
+    write_layers(folder / "pictures" / "worst1_field_9", compared, CLASSES)
+    write_picture(folder / "cells" / "missed1_field_9.jpg", draw_cell(compared, CLASSES))
+    return folder
+
+
+class Tags(HTMLParser):
+    """Collects elements and words."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.words = [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def page_of(folder):
+    return cervseg.report([folder]).paths[0].read_text()
+
+
+def test_the_page_holds_everything_and_needs_nothing(tmp_path):
+    page = page_of(evaluation(tmp_path / "e"))
+
+    tags = Tags(page)
+    sources = [a[key] for _, a in tags.tags for key in ("src", "href") if key in a]
+    assert sources and all(source.startswith(("data:", "#")) for source in sources)
+    assert not re.search(r"url\((?!#)|@import|https?://(?!www\.w3\.org/)", page)
+    assert "default-src 'none'" in page
+    for picture in (s for s in sources if s.startswith("data:")):
+        head, _, body = picture.partition(",")
+        assert base64.b64decode(body)[:4] in (b"\xff\xd8\xff\xe0", b"\x89PNG"), head
+    images = [attrs for tag, attrs in tags.tags if tag == "img"]
+    assert len(images) == 4 and all(attrs["alt"] for attrs in images)
+    assert sum(tag == "svg" for tag, _ in tags.tags) == 3
+
+
+def test_nothing_from_files_becomes_markup(tmp_path):
+    tags = Tags(page_of(evaluation(tmp_path / "e")))
+
+    assert HOSTILE in {word.strip() for word in tags.words}
+    assert not [attrs for tag, attrs in tags.tags if "onerror" in attrs or attrs.get("src") == "x"]
+
+
+def test_the_worst_image_comes_first(tmp_path):
+    page = page_of(evaluation(tmp_path / "e"))
+
+    table = page[page.index('class="sortable"') :]
+    order = [table.index(name) for name in ("field_10", "&lt;img", "field_9")]
+    assert order == sorted(order)
+
+
+def test_two_evaluations_are_compared_by_the_images_of_both(tmp_path):
+    better = evaluation(tmp_path / "a")
+    worse = evaluation(tmp_path / "b", shift=6, names=(*NAMES[:2], "another"))
+
+    subjects = [*read_subjects(better), *read_subjects(worse)]
+    rows = {row[2]: row for row in compare(subjects).table.rows}
+
+    assert rows["dice"][0] == str(worse) and rows["dice"][5] == "2"
+    assert float(rows["dice"][3]) < 0 and rows["dice"][6] == "lower"
+    assert rows["cell recall"][6] == "none to be told"
+    assert compare(subjects[:1]) is None
+    page = cervseg.report([better, worse], output=tmp_path / "both.html").paths[0].read_text()
+    assert "Side by side" in page and str(worse) in page
+
+
+def test_a_report_is_replaced_and_nothing_else_is(tmp_path):
+    folder, other = evaluation(tmp_path / "e"), tmp_path / "notes.html"
+    other.write_text("mine")
+
+    page_of(folder)
+    page_of(folder)
+    with pytest.raises(OutputError, match="is no report"):
+        cervseg.report([folder], output=other)
+
+    assert other.read_text() == "mine"
+
+
+def test_what_is_no_run_and_no_evaluation_is_refused(tmp_path):
+    (tmp_path / "scores.json").write_text(json.dumps({"format": 1, "classes": [{"class": 3}]}))
+
+    with pytest.raises(DataError, match="neither an evaluation"):
+        cervseg.report([tmp_path.parent / "nowhere"])
+    with pytest.raises(DataError, match="not a table of scores"):
+        cervseg.report([tmp_path])
+    with pytest.raises(ConfigError, match="needs a folder"):
+        cervseg.report([])
+
+
+def test_a_run_shows_its_history_its_config_and_that_it_has_not_ended(tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps({"format": 1, "seed": 3, "ended": None}))
+    (tmp_path / "config.yaml").write_text("train: {epochs: 2}  # <b>\n")
+    write_csv(
+        tmp_path / "history.csv", ("epoch", "loss", "val_loss"), [(1, 2.0, 1.5), (2, 1.0, 1.2)]
+    )
+
+    page = page_of(tmp_path)
+
+    assert "the training has not ended" in page
+    assert "loss over epochs; at the end training 1, validation 1.2" in page
+    assert "train: {epochs: 2}  # &lt;b&gt;" in page
+
+
+def test_the_sweep_is_that_of_the_pixels():
+    curve, over = sweep_charts("cell", Bins([0.1, 0.4, 0.9], [60, 25, 15], [0, 10, 15]))
+
+    assert "highest 0.769 at 0.400" in over.caption  # 2 * 25 / (40 + 25); at 0.9 it is 0.75
+    assert "average precision 0.850" in curve.caption  # 0.4 * 25 / 40 + 0.6 * 1
+    assert "currentColor" in curve.svg and "#010203" not in curve.svg
+
+
+def test_a_window_around_a_cell_stays_inside():
+    from cervseg.reporting.pictures import around
+
+    assert around(Window(0, 70, 10, 13), 61, 83) == Window(0, 64, 16, 19)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_sorting_and_slider_work_in_a_browser_without_an_error(tmp_path):
+    page = page_of(evaluation(tmp_path / "e"))
+    trial = """<script>
+      const button = document.querySelector("table.sortable th:nth-child(2) button");
+      const first = () => document.querySelector("table.sortable tbody th").textContent;
+      const seen = [first()];
+      button.click(); seen.push(first());
+      button.click(); seen.push(first());
+      const slider = document.querySelector("input[type=range]");
+      slider.value = 20; slider.dispatchEvent(new Event("input"));
+      seen.push(document.querySelector(".layers").style.getPropertyValue("--cut"));
+      document.querySelector("[data-toggle=bare]").click();
+      seen.push(getComputedStyle(document.querySelector(".over")).visibility);
+      document.body.dataset.seen = JSON.stringify(seen);
+    </script></body>"""
+    copy = tmp_path / "trial.html"
+    copy.write_text(page.replace("</body>", trial))
+
+    ran = subprocess.run(
+        [
+            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--dump-dom",
+            copy.as_uri(),
+        ],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+
+    assert "CONSOLE" not in ran.stderr
+    seen = next(a["data-seen"] for tag, a in Tags(ran.stdout).tags if tag == "body")
+    assert json.loads(seen) == ["field_10", "field_10", "field_9", "20%", "hidden"]
