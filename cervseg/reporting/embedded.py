@@ -21,13 +21,14 @@ TITLES = {
 class Pictures:
     """The pictures of an evaluation, until they are too many bytes for a page."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._left = folder, MOST_BYTES
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders, self._left = folders, MOST_BYTES
 
     def fields(self) -> Iterator[Field]:
         """The worst first, then the best."""
-        stems = [path.with_suffix("") for path in sorted((self._folder / "pictures").glob("*.jpg"))]
-        for stem in sorted(stems, key=lambda path: not path.name.startswith("worst")):
+        for stem in sorted(
+            self._stems("pictures", "*"), key=lambda s: not s.name.startswith("worst")
+        ):
             layers = [stem.with_name(f"{stem.name}{suffix}")
                       for suffix in (".jpg", ".truth.png", ".prediction.png")]  # fmt: skip
             if all(path.is_file() for path in layers) and self._take(layers):
@@ -38,11 +39,18 @@ class Pictures:
     def cells(self) -> Iterator[Cells]:
         """What went wrong, by fate."""
         for fate, title in TITLES.items():
-            paths = sorted((self._folder / "cells").glob(f"{fate}*.jpg"))
+            paths = [
+                stem.with_name(f"{stem.name}.jpg") for stem in self._stems("cells", f"{fate}*")
+            ]
             shown = [path for path in paths if self._take([path])]
             if shown:
                 drawn = [Cell(path.stem.partition("_")[2], _address(path)) for path in shown]
                 yield Cells(title, drawn)
+
+    def _stems(self, kind: str, pattern: str) -> list[Path]:
+        """Pictures of all folders, by name, the numbers before the names first."""
+        found = [path for f in self._folders for path in (f / kind).glob(f"{pattern}.jpg")]
+        return [path.with_suffix("") for path in sorted(found, key=lambda path: path.name)]
 
     def _take(self, paths: Sequence[Path]) -> bool:
         self._left -= sum(path.stat().st_size for path in paths)

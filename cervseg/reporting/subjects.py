@@ -1,7 +1,7 @@
 """What a page tells of an evaluation or a run, read from the files in its folder."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -32,26 +32,32 @@ IN_TABLE = ("dice", "iou", "precision", "recall", "cells", "cell_recall", "cell_
 
 
 def read_subjects(folder: Path) -> list[Subject]:
-    """Read an evaluation, or a run with its evaluations.
+    """Read an evaluation, a run with its evaluations, or a cross-validation.
 
     Raises:
         DataError: It is neither, or a file in it is broken.
     """
     if (folder / "scores.json").is_file():
-        return [read_evaluation(folder)]
+        return [read_evaluation(folder / "scores.json", [folder])]
     run = Run(folder)
+    if run.folds.is_file():
+        return [read_evaluation(run.folds, sorted(folder.glob("fold*/evaluation/test")))]
     if run.record.is_file() or run.history_table.is_file():
         found = sorted(run.evaluation("test").parent.glob("*/scores.json"))
-        return [read_run(run), *(read_evaluation(path.parent) for path in found)]
+        return [read_run(run), *(read_evaluation(path, [path.parent]) for path in found)]
     raise DataError(
-        f"{folder}: neither an evaluation (scores.json) nor a run (run.json)",
+        f"{folder}: no evaluation (scores.json), run (run.json) or cross-validation (folds.json)",
         hint="name the folder that evaluate or train wrote",
     )
 
 
-def read_evaluation(folder: Path) -> Subject:
-    """Read what `evaluate` wrote."""
-    path = folder / "scores.json"
+def read_evaluation(path: Path, parts: Sequence[Path]) -> Subject:
+    """Read what `evaluate` or `train --all-folds` wrote.
+
+    Args:
+        path: Of the scores.
+        parts: Folders with the other files: its own, or those of the folds.
+    """
     document = read_json(path, what="table of scores")
     try:
         classes = cast(list[dict[str, JSON]], document["classes"])
@@ -78,15 +84,14 @@ def read_evaluation(folder: Path) -> Subject:
         warnings.append(f"could not be scored: {', '.join(map(str, failed))}")
     if "allowed_leak" in document:
         warnings.append(f"a leak was allowed: {document['allowed_leak']}")
-    pictures = Pictures(folder)
-    fates = _fates(folder)
+    pictures = Pictures(parts)
     return Subject(
-        str(folder),
+        str(path.parent),
         told=heading,
         warnings=tuple(warnings),
         headline=headline,
-        tables=(tables[0], *fates, *tables[1:]),
-        charts=tuple(_charts(folder, errors)),
+        tables=(tables[0], *_fates(parts), *tables[1:]),
+        charts=tuple(_charts(parts, errors)),
         fields=tuple(pictures.fields()),
         cells=tuple(pictures.cells()),
         texts=(Text("How it was scored", _as_text(document.get("settings"))),),
@@ -130,35 +135,41 @@ def _image_table(record: Mapping[str, JSON]) -> PageTable:
     return PageTable(f"Images: {record['class']}", columns, rows, note, sortable=True)
 
 
-def _fates(folder: Path) -> tuple[PageTable, ...]:
-    path = folder / "objects.csv"
-    if not path.is_file():
-        return ()
+def _fates(parts: Sequence[Path]) -> tuple[PageTable, ...]:
     counts: dict[str, dict[str, int]] = {}
-    for row in read_csv(path, ("image", "class", "fate"), what="table of objects"):
+    for row in _rows(parts, "objects.csv", ("image", "class", "fate")):
         of_class = counts.setdefault(row["class"], dict.fromkeys(FATES, 0))
         of_class[row["fate"]] = of_class.get(row["fate"], 0) + 1
+    if not counts:
+        return ()
     rows = [(name, *(str(c[fate]) for fate in FATES)) for name, c in counts.items()]
     note = "found: IoU above 0.5; rough: covered by half, but no match; extra: no annotated cell"
     return (PageTable("Cells", ("class", *FATES), rows, note),)
 
 
-def _charts(folder: Path, errors: Mapping[str, float]) -> Iterator[Chart]:
-    path = folder / "probabilities.csv"
-    if not path.is_file():
-        return
+def _rows(parts: Sequence[Path], name: str, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The rows of a table that each part may have."""
+    for path in (part / name for part in parts):
+        if path.is_file():
+            yield from read_csv(path, columns, what=f"table {name}")
+
+
+def _charts(parts: Sequence[Path], errors: Mapping[str, float]) -> Iterator[Chart]:
+    counts: dict[str, dict[float, tuple[int, int]]] = {}
     columns = ("class", "probability", "pixels", "true")
-    rows = read_csv(path, columns, what="table of probabilities")
-    for name in dict.fromkeys(row["class"] for row in rows):
-        those = [row for row in rows if row["class"] == name]
+    for row in _rows(parts, "probabilities.csv", columns):
         try:
-            bins = Bins([float(row["probability"]) for row in those],
-                        [int(row["pixels"]) for row in those],
-                        [int(row["true"]) for row in those])  # fmt: skip
+            key, more, right = float(row["probability"]), int(row["pixels"]), int(row["true"])
         except ValueError as exc:
-            raise DataError(f"{path}: not a table of probabilities: {exc}") from exc
-        yield from sweep_charts(name, bins)
-        chart = reliability_chart(name, [_coarse(bins)])
+            raise DataError(f"{parts[0]}: not a table of probabilities: {exc}") from exc
+        pixels, true = counts.setdefault(row["class"], {}).get(key, (0, 0))
+        counts[row["class"]][key] = pixels + more, true + right
+    for name, found in counts.items():
+        ordered = sorted(found.items())
+        bins_of = Bins([key for key, _ in ordered], [n for _, (n, _) in ordered],
+                       [n for _, (_, n) in ordered])  # fmt: skip
+        yield from sweep_charts(name, bins_of)
+        chart = reliability_chart(name, [_coarse(bins_of)])
         error = f"; expected calibration error {errors[name]:.4f}" if name in errors else ""
         yield chart._replace(caption=chart.caption + error)
 

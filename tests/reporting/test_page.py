@@ -139,12 +139,34 @@ def test_a_report_is_replaced_and_nothing_else_is(tmp_path):
 def test_what_is_no_run_and_no_evaluation_is_refused(tmp_path):
     (tmp_path / "scores.json").write_text(json.dumps({"format": 1, "classes": [{"class": 3}]}))
 
-    with pytest.raises(DataError, match="neither an evaluation"):
+    with pytest.raises(DataError, match="no evaluation"):
         cervseg.report([tmp_path.parent / "nowhere"])
     with pytest.raises(DataError, match="not a table of scores"):
         cervseg.report([tmp_path])
     with pytest.raises(ConfigError, match="needs a folder"):
         cervseg.report([])
+
+
+def test_of_a_cross_validation_the_folds_are_put_together(tmp_path):
+    parts = [evaluation(tmp_path / f"fold{k}" / "evaluation" / "test") for k in (0, 1)]
+    shutil.copy(parts[0] / "scores.json", tmp_path / "folds.json")
+
+    (subject,) = read_subjects(tmp_path)
+
+    one = read_subjects(parts[0])[0]
+    assert [int(n) for n in subject.tables[1].rows[0][1:]] == [
+        2 * int(n) for n in one.tables[1].rows[0][1:]
+    ]
+    assert len(subject.fields) == 2 * len(one.fields) == 2
+    assert [chart.caption for chart in subject.charts] == [chart.caption for chart in one.charts]
+
+
+def test_a_broken_table_is_named(tmp_path):
+    folder = evaluation(tmp_path / "e")
+    (folder / "probabilities.csv").write_text("class,probability,pixels,true\ncell,x,1,1\n")
+
+    with pytest.raises(DataError, match="not a table of probabilities"):
+        cervseg.report([folder])
 
 
 def test_a_run_shows_its_history_its_config_and_that_it_has_not_ended(tmp_path):
