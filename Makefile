@@ -25,7 +25,7 @@ BEGUN := $(VENV)/.unfinished
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all check format bench retrain tile train evaluate infer tiled-infer
+.PHONY: help demo test test-all check format docs dist bench retrain tile train evaluate infer tiled-infer
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,14 @@ check: $(READY)  ## ruff and mypy
 format: $(READY)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)  ## the pages of docs/ as a site, in build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo build/site/index.html
+
+dist: $(READY)  ## the wheel, in dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls -l dist
 
 bench: $(READY)  ## tiled inference against a naive loop and MONAI
 	$(BIN)/python scripts/benchmark_tiled.py $(ARGS)

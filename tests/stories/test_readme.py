@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cervseg.cli.app import parse
 from cervseg.cli.job import Job
@@ -37,6 +38,14 @@ def commands(page):
     # Not `cervseg --install-completion`, which parsing obeys at once.
     whole = [part for part in parts if re.match(r"cervseg [a-z-]+ \S", part)]
     return [part for part in whole if not re.search(r"…|\b[A-Z]{4,}\b", part)]
+
+
+def leaves(menu):
+    """The pages of a menu."""
+    if isinstance(menu, str):
+        return [menu]
+    parts = menu.values() if isinstance(menu, dict) else menu
+    return [page for part in parts for page in leaves(part)]
 
 
 ALL_COMMANDS = [(page.name, line) for page in PAGES for line in commands(page)]
@@ -79,6 +88,16 @@ def test_every_link_of_a_page_leads_somewhere(page):
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+def test_every_page_stands_in_the_menu_of_the_site():
+    menu = yaml.safe_load((REPOSITORY / "mkdocs.yml").read_text())["nav"]
+    pages = {
+        path.relative_to(REPOSITORY / "docs").as_posix()
+        for path in (REPOSITORY / "docs").rglob("*.md")
+    }
+
+    assert set(leaves(menu)) == pages
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
