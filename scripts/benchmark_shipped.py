@@ -4,8 +4,9 @@
 
 The other side is the U-Net of `configs/metaplastic_reference.yaml` with random weights, Keras's
 `predict` on tile after tile of 512 pixels at an overlap of 128, 20 of a photograph of 2048 x 1536.
-All models are loaded and warm, all read the same file and write the mask as PNG; ours also writes
-overlay and objects. They take turns; medians are compared. Without `--image` a field is drawn.
+All models are loaded and warm, all read the same file and write the mask as PNG; ours also as it is
+by default, with overlay and objects. They take turns; medians are compared. Without `--image` a
+field is drawn.
 
 Then each engine is started once as a command of its own: seconds and memory with all start-up.
 """
@@ -14,7 +15,7 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,6 +41,11 @@ from cervseg.inference.outputs import OutputFolder
 from cervseg.reports import SILENT
 
 TILE, OVERLAP = 512, 128
+WAYS: dict[str, dict[str, object]] = {
+    "mask alone": {"overlays": False, "objects": False},
+    "as it is": {},
+    "flips": {"augment": "flips"},
+}
 Road = Callable[[], object]
 """From the file to the mask."""
 
@@ -58,10 +64,11 @@ def main() -> int:
         threads = runtime.allowed_cores()
         roads: dict[str, Road] = {"reference, naive loop": reference_road(image, folder, threads)}
         for engine in engines:
-            for flips in (False, True):
-                name = f"{asked.model}, {engine}" + (", flips" if flips else "")
-                roads[name] = our_road(asked.model, image, folder / name, engine=engine,
-                                       flips=flips, threads=threads)  # fmt: skip
+            for name, keys in WAYS.items():
+                roads[f"{engine}, {name}"] = our_road(
+                    asked.model, image, folder / f"{engine}-{name}", engine=engine, keys=keys,
+                    threads=threads,
+                )  # fmt: skip
         medians = take_turns(roads, asked.repeats)
         slowest = medians["reference, naive loop"]
         for name, seconds in medians.items():
@@ -104,12 +111,10 @@ def reference_road(image: Path, folder: Path, threads: int) -> Road:
 
 
 def our_road(
-    model: Path, image: Path, folder: Path, *, engine: str, flips: bool, threads: int
+    model: Path, image: Path, folder: Path, *, engine: str, keys: Mapping[str, object], threads: int
 ) -> Road:
     """What `tiled-infer` does with a photograph once it is open."""
-    section = TiledInferConfig.model_validate(
-        {"engine": engine, "augment": "flips" if flips else "none"}
-    )
+    section = TiledInferConfig.model_validate({"engine": engine, **keys})
     settings = RuntimeConfig(device="cpu", threads=threads)
     opening = Opening("tiled-infer", section, (model,), OutputFolder(folder), settings)
     tools = open_segmenter(opening)

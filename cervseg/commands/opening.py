@@ -99,6 +99,7 @@ def _assembly(opening: Opening, contract: Contract) -> Assembly:
         palette,
         probabilities=section.probabilities,
         disagreement=section.disagreement,
+        overlays=section.overlays,
         objects=section.objects,
         threads=settings.threads or runtime.allowed_cores(),
     )

@@ -30,11 +30,13 @@ class Outcome:
         output: The folder of their files.
         notices: What the user should know beside it.
         of_tiles: Likewise, where an image has more than one tile.
+        overlays: Whether there are any.
     """
 
     output: OutputFolder
     notices: list[str] = field(default_factory=list)
     of_tiles: tuple[str, ...] = ()
+    overlays: bool = True
     rows: list[tuple[str, ImageReport]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     results: list[Mapping[str, JSON]] = field(default_factory=list)
@@ -53,7 +55,7 @@ class Outcome:
             DataError: It has vanished since, or its overlay is broken; nothing is noted.
         """
         output, name = self.output, item.name
-        if len(self.pictures) < OVERVIEW_IMAGES:
+        if self.overlays and len(self.pictures) < OVERVIEW_IMAGES:
             self.pictures.append(_pictures(open_image(item.path), output.overlay(name)))
         mask = output.finished(name) or output.mask(name)
         self.rows.append((name, report))
@@ -64,7 +66,7 @@ class Outcome:
             {
                 "image": str(item.path),
                 "mask": str(mask),
-                "overlay": str(output.overlay(name)),
+                "overlay": str(output.overlay(name)) if self.overlays else None,
                 "classes": {c.name: {"objects": c.objects, "pixels": c.pixels}
                             for c in report.counts},
                 "tiles": report.tiles,

@@ -104,7 +104,8 @@ def run_inference(
     opening, tools, notices = _open(opening, inputs, batch=batch)
     if dry:
         return dry_run(command, inputs, tools)
-    outcome = Outcome(output, list(notices), tools.plan.notices if tools.plan else ())
+    between = tools.plan.notices if tools.plan else ()
+    outcome = Outcome(output, list(notices), between, asked.section.overlays)
     with _claim(output, overwrite=overwrite, resume=resume):
         resolved = {k: v for k, v in tools.model.fingerprint.items() if k in RESOLVED}
         write_json(output.record, {**record, **resolved})

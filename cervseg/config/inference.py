@@ -75,6 +75,9 @@ class InferConfig(Section):
     min_area: int | None = Field(
         None, ge=0, description=f"smaller objects are removed{_MODELS_OWN}"
     )
+    overlays: bool = Field(
+        True, description="also draw masks over images, and an overview of the first images"
+    )
     objects: bool = Field(True, description="also write objects, as GeoJSON and CSV")
     split_touching: float | None = Field(
         None,

@@ -133,7 +133,7 @@ def _to_rgb(image: Pillow.Image, path: Path) -> RGB:
         return np.repeat(eight_bit(grey)[..., None], 3, axis=-1)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         return over_white(image.convert("RGBA"))
-    return np.asarray(image.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def eight_bit(grey: NDArray[np.integer]) -> NDArray[np.uint8]:

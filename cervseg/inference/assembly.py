@@ -47,6 +47,7 @@ class Assembly:
         palette: Of the masks.
         probabilities: Also write them.
         disagreement: The last channel is one; write it.
+        overlays: Also draw the mask over the image.
         objects: Also write outlines.
         threads: That compress.
         piece: Pixels worked on at once, about.
@@ -59,6 +60,7 @@ class Assembly:
     palette: list[int]
     probabilities: bool = False
     disagreement: bool = False
+    overlays: bool = True
     objects: bool = True
     threads: int = 1
     piece: int = PIECE
@@ -108,7 +110,8 @@ class Assembly:
             found = find_objects(mask, only, first_channel=first, piece=self.piece)
             noted = self._noting(found, areas)
             counts = self._write_objects(name, image, mask, found=noted, mpp=mpp)
-            self._write_overlay(name, image, mask, large=large)
+            if self.overlays:
+                self._write_overlay(name, image, mask, large=large)
             vouch(counts, areas)
             self._write_mask(self.output.mask(name, large=large), mask, form)
 

@@ -172,6 +172,17 @@ def test_the_mask_of_a_level_is_smaller_and_objects_stay_in_pixels_of_the_image(
     assert corners[:, 0].max() > 0.8 * WIDTH and corners[:, 1].max() > 0.8 * HEIGHT
 
 
+def test_without_overlays_there_are_masks_and_no_picture(run, tmp_path):
+    with_them, without = run("with"), run("without", "overlays=false")
+
+    assert (tmp_path / "with/overview.png").is_file()
+    assert not (tmp_path / "without/overview.png").exists()
+    assert not (tmp_path / "without/overlays").exists()
+    assert with_them.results[0]["overlay"] and without.results[0]["overlay"] is None
+    masks = [(tmp_path / name / "masks/slide.png").read_bytes() for name in ("with", "without")]
+    assert masks[0] == masks[1]
+
+
 def test_what_tiles_may_change_is_told_where_there_is_more_than_one(run, slide):
     one = run("one", "tile_size=256", "overlap=0")
     several = run("several", "tile_size=64", "overlap=0")
