@@ -11,10 +11,13 @@ from cervseg.reports import Progress, Report
 
 EXAMPLES = (
     "cervseg report runs/metaplastic",
+    "cervseg report cervseg-output",
     "cervseg report runs/a/evaluation/test runs/b/evaluation/test --output a_and_b.html",
 )
 
-Folders = Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Runs and evaluations.")]
+Folders = Annotated[
+    list[Path], typer.Argument(metavar="FOLDER...", help="Of train, evaluate, tiled-infer.")
+]
 PageFile = Annotated[
     Path | None,
     typer.Option("--output", metavar="FILE", help="Default: report.html in the folder."),
@@ -29,7 +32,7 @@ def report(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> Job:
-    """One page about runs and evaluations: scores, curves, pictures; several side by side.
+    """One page about runs, evaluations, outputs: scores, curves, pictures; several side by side.
 
     It needs no network and no other file. `evaluate` writes one by itself.
     """

@@ -101,6 +101,7 @@ def _assembly(opening: Opening, contract: Contract) -> Assembly:
         disagreement=section.disagreement,
         overlays=section.overlays,
         objects=section.objects,
+        look_first=section.look_first,
         threads=settings.threads or runtime.allowed_cores(),
     )
 

@@ -16,6 +16,7 @@ from cervseg.images.photo import open_photo
 from cervseg.images.readers import open_image
 from cervseg.images.sheets import contact_sheet, thumbnail
 from cervseg.inference.outputs import ImageReport, OutputFolder, write_summary
+from cervseg.inference.places import write_ranking
 from cervseg.reports import JSON, Failure, Report, Table
 
 OVERVIEW_IMAGES = 12
@@ -81,6 +82,9 @@ class Outcome:
     def write(self, classes: Classes) -> None:
         """Write the summary and the sheet of pictures."""
         write_summary(self.output.summary, self.rows)
+        places = [(name, self.output.places(name)) for name, _ in self.rows]
+        if places := [(name, path) for name, path in places if path.is_file()]:
+            write_ranking(self.output.ranking, places)
         if self.pictures:
             sheet = contact_sheet(self.pictures, captions=("image", "mask"), side=SIDE)
             write_picture(self.output.overview, add_legend(sheet, classes))

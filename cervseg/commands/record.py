@@ -27,7 +27,16 @@ def make_record(command: str, section: InferConfig, models: Sequence[Path]) -> d
 
 
 WITHOUT_EFFECT = {
-    *("images", "output", "model", "overlays", "probabilities", "colorize", "objects"),
+    *(
+        "images",
+        "output",
+        "model",
+        "overlays",
+        "probabilities",
+        "colorize",
+        "objects",
+        "look_first",
+    ),
     *("disagreement", "mask_level", "roi", "skip_background", "self_check"),
     *("max_ram", "large_from", "mpp", "scale"),
 }

@@ -79,6 +79,13 @@ class InferConfig(Section):
         True, description="also draw masks over images, and an overview of the first images"
     )
     objects: bool = Field(True, description="also write objects, as GeoJSON and CSV")
+    look_first: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="also write so many places of each image where the model is least sure, for "
+        "a person to look at, as GeoJSON and pictures",
+    )
     split_touching: float | None = Field(
         None,
         ge=0,

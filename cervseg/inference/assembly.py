@@ -26,8 +26,10 @@ from cervseg.inference.objects.files import write_objects
 from cervseg.inference.objects.finding import Segment, find_objects
 from cervseg.inference.outputs import OutputFolder
 from cervseg.inference.parts import to_steps
+from cervseg.inference.places import draw_place, write_places
 from cervseg.inference.probability import Channels
-from cervseg.inference.rows import PIECE, RowArray, RowFile, Rows, keep_small
+from cervseg.inference.rows import PIECE, RowArray, RowFile, Rows, keep_small, pieces
+from cervseg.inference.uncertainty import Places, chance_of_error
 
 Areas = dict[str, "array[float]"]
 """Pixels of the mask that each object of a class has: 8 bytes an object."""
@@ -49,6 +51,7 @@ class Assembly:
         disagreement: The last channel is one; write it.
         overlays: Also draw the mask over the image.
         objects: Also write outlines.
+        look_first: Places of each image to write, where the model is least sure.
         threads: That compress.
         piece: Pixels worked on at once, about.
         spare: Bytes of decoded pixels that the reader of an image may keep in any case.
@@ -62,6 +65,7 @@ class Assembly:
     disagreement: bool = False
     overlays: bool = True
     objects: bool = True
+    look_first: int = 0
     threads: int = 1
     piece: int = PIECE
     spare: int = KEPT
@@ -110,6 +114,8 @@ class Assembly:
             found = find_objects(mask, only, first_channel=first, piece=self.piece)
             noted = self._noting(found, areas)
             counts = self._write_objects(name, image, mask, found=noted, mpp=mpp)
+            if self.look_first:
+                self._write_places(name, image, mask, probabilities=only)
             if self.overlays:
                 self._write_overlay(name, image, mask, large=large)
             vouch(counts, areas)
@@ -147,6 +153,19 @@ class Assembly:
         scale = (image.height / mask.height, image.width / mask.width)
         table = path.with_suffix(".csv")
         return tuple(write_objects(path, table, found, classes=self.classes, mpp=mpp, scale=scale))
+
+    def _write_places(self, name: str, image: Image, mask: Rows, *, probabilities: Rows) -> None:
+        places, first = Places(mask.height, mask.width), self.decision.first_channel
+        for top, height in pieces(mask, self.piece):
+            answers = probabilities.read(top, height)
+            places.add(top, chance_of_error(mask.read(top, height), answers, first))
+        scale = (image.height / mask.height, image.width / mask.width)
+        path = self.output.places(name)
+        worst = places.worst(self.look_first)
+        for number, place in enumerate(worst, start=1):
+            picture = draw_place(image, mask, place.window, classes=self.classes)
+            write_picture(path.with_suffix(f".{number}.jpg"), picture)
+        write_places(path, worst, scale=scale)
 
     def _write_overlay(self, name: str, image: Image, mask: Rows, *, large: bool) -> None:
         height, width = mask.height, mask.width

@@ -60,6 +60,15 @@ class OutputFolder:
         """Outlines in pixels of the image, GeoJSON; a table of the same name beside it."""
         return self.folder / "objects" / f"{name}.geojson"
 
+    def places(self, name: str) -> Path:
+        """Where to look first, GeoJSON; pictures of the same name and a number beside it."""
+        return self.folder / "look_first" / f"{name}.geojson"
+
+    @property
+    def ranking(self) -> Path:
+        """The places of all images, those first where most pixels are expected to be wrong."""
+        return self._shared("look_first", ".csv")
+
     @property
     def record(self) -> Path:
         """What the masks were made with."""

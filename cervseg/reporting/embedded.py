@@ -34,7 +34,7 @@ class Pictures:
             if all(path.is_file() for path in layers) and self._take(layers):
                 kind, _, name = stem.name.partition("_")
                 caption = f"{kind.rstrip('0123456789')} {kind.lstrip('worstbe')}: {name}"
-                yield Field(caption, *map(_address, layers))
+                yield Field(caption, *map(address, layers))
 
     def cells(self) -> Iterator[Cells]:
         """What went wrong, by fate."""
@@ -44,7 +44,7 @@ class Pictures:
             ]
             shown = [path for path in paths if self._take([path])]
             if shown:
-                drawn = [Cell(path.stem.partition("_")[2], _address(path)) for path in shown]
+                drawn = [Cell(path.stem.partition("_")[2], address(path)) for path in shown]
                 yield Cells(title, drawn)
 
     def _stems(self, kind: str, pattern: str) -> list[Path]:
@@ -57,6 +57,7 @@ class Pictures:
         return self._left >= 0
 
 
-def _address(path: Path) -> str:
+def address(path: Path) -> str:
+    """A picture as a `data:` address."""
     kind = "jpeg" if path.suffix == ".jpg" else "png"
     return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"

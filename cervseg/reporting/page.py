@@ -53,10 +53,11 @@ class Cell(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """Cells of one fate."""
+    """Pictures of one kind; `told` says what is on each."""
 
     title: str
     pictures: list[Cell]
+    told: str = "truth on the left, prediction on the right"
 
 
 class Text(NamedTuple):

@@ -18,6 +18,7 @@ from cervseg.reporting.charts import (
     training_charts,
 )
 from cervseg.reporting.embedded import Pictures
+from cervseg.reporting.inferred import read_output
 from cervseg.reporting.page import Headline, PageTable, Subject, Text, words
 from cervseg.reports import JSON
 from cervseg.runs import Run
@@ -32,7 +33,7 @@ IN_TABLE = ("dice", "iou", "precision", "recall", "cells", "cell_recall", "cell_
 
 
 def read_subjects(folder: Path) -> list[Subject]:
-    """Read an evaluation, a run with its evaluations, or a cross-validation.
+    """Read an evaluation, a run with its evaluations, a cross-validation, or an output folder.
 
     Raises:
         DataError: It is neither, or a file in it is broken.
@@ -45,9 +46,12 @@ def read_subjects(folder: Path) -> list[Subject]:
     if run.record.is_file() or run.history_table.is_file():
         found = sorted(run.evaluation("test").parent.glob("*/scores.json"))
         return [read_run(run), *(read_evaluation(path, [path.parent]) for path in found)]
+    if any(folder.glob("summary*.csv")) and any(folder.glob("inference*.json")):
+        return [read_output(folder)]
     raise DataError(
-        f"{folder}: no evaluation (scores.json), run (run.json) or cross-validation (folds.json)",
-        hint="name the folder that evaluate or train wrote",
+        f"{folder}: no evaluation (scores.json), run (run.json), cross-validation (folds.json) "
+        "or output (inference.json)",
+        hint="name a folder that train, evaluate or tiled-infer wrote",
     )
 
 

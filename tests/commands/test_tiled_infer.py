@@ -183,6 +183,34 @@ def test_without_overlays_there_are_masks_and_no_picture(run, tmp_path):
     assert masks[0] == masks[1]
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_places_to_look_at_first_are_ranked_over_all_images(*, run, slide, tmp_path, large):
+    copy = tmp_path / "b.tif"
+    shutil.copy(slide, copy)
+    setting = "large_from=0" if large else "large_from=1000000"
+
+    run("out", "look_first=3", setting, images=[slide, copy])
+
+    features = json.loads((tmp_path / "out/look_first/slide.geojson").read_text())["features"]
+    assert [f["properties"]["measurements"]["Rank"] for f in features] == [1]  # one square holds it
+    corners = np.asarray(features[0]["geometry"]["coordinates"][0])
+    assert corners.min(axis=0).tolist() == [0, 0]
+    assert corners.max(axis=0).tolist() == [WIDTH, HEIGHT]
+    probabilities = run("probable", setting)
+    path = tmp_path / ("probable/probabilities/slide" + (".ome.tif" if large else ".png"))
+    p = (tifffile.imread(path) if large else np.asarray(Pillow.open(path))) / 65535
+    mask = probabilities.paths[0]
+    there = (tifffile.imread(mask) if large else np.asarray(Pillow.open(mask))).astype(bool)
+    expected = np.where(there, 1 - p, p).sum()
+    told = features[0]["properties"]["measurements"]["Pixels expected to be wrong"]
+    assert told == pytest.approx(expected, abs=1)
+    rows = (tmp_path / "out/look_first.csv").read_text().splitlines()
+    assert rows[0].startswith("pixels_expected_wrong,image,rank_in_image")
+    assert [row.split(",")[1] for row in rows[1:]] == ["b", "slide"]
+    with Pillow.open(tmp_path / "out/look_first/slide.1.jpg") as picture:
+        assert picture.size == (WIDTH, HEIGHT)
+
+
 def test_what_tiles_may_change_is_told_where_there_is_more_than_one(run, slide):
     one = run("one", "tile_size=256", "overlap=0")
     several = run("several", "tile_size=64", "overlap=0")

@@ -161,6 +161,31 @@ def test_of_a_cross_validation_the_folds_are_put_together(tmp_path):
     assert [chart.caption for chart in subject.charts] == [chart.caption for chart in one.charts]
 
 
+def test_of_an_output_the_places_to_look_at_first_are_shown_worst_first(tmp_path):
+    (tmp_path / "inference.json").write_text("{}")
+    write_csv(tmp_path / "summary.csv", ("image", "class", "objects", "pixels"),
+              [("a/b", HOSTILE, 2, 90), ("c", HOSTILE, 0, 0)])  # fmt: skip
+    write_csv(
+        tmp_path / "look_first.csv",
+        ("pixels_expected_wrong", "image", "rank_in_image", "top", "left", "height", "width"),
+        [
+            (9.5, "a/b", 2, 0, 256, 256, 256),
+            (80.0, "c", 1, 0, 0, 256, 256),
+            (3, "gone", 1, 0, 0, 1, 1),
+        ],
+    )
+    for name in ("a/b.2.jpg", "c.1.jpg"):
+        write_picture(tmp_path / "look_first" / name, np.full((32, 32, 3), 90, np.uint8))
+
+    (subject,) = read_subjects(tmp_path)
+
+    (places,) = subject.cells
+    assert [cell.caption.partition(",")[0] for cell in places.pictures] == ["c", "a/b"]
+    assert "80.0 pixels expected to be wrong" in places.pictures[0].caption
+    page = page_of(tmp_path)
+    assert "Look here first" in page and HOSTILE not in page
+
+
 def test_a_broken_table_is_named(tmp_path):
     folder = evaluation(tmp_path / "e")
     (folder / "probabilities.csv").write_text("class,probability,pixels,true\ncell,x,1,1\n")
