@@ -1,6 +1,7 @@
 """What became of each cell: found, missed, merged with others, split, or never there."""
 
-from typing import Literal, NamedTuple
+from collections import Counter, defaultdict
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,35 +59,73 @@ def sort_objects(
     sought = ndimage.label(true, _EIGHT)[0] if cells is None else np.where(true, cells, 0)
     found = ndimage.label(predicted, _EIGHT)[0]
     cell_areas, object_areas = np.bincount(sought.ravel()), np.bincount(found.ravel())
-    common = np.zeros((len(cell_areas), len(object_areas)), np.int64)
-    both = (sought > 0) & (found > 0)
-    np.add.at(common, (sought[both], found[both]), 1)
-    counts = np.flatnonzero(cell_areas >= min_size)
-    counts = counts[counts > 0]
-    of_cell = common >= SHARE * np.maximum(cell_areas, 1)[:, None]  # covers a quarter of the cell
-    of_object = common >= SHARE * np.maximum(object_areas, 1)  # lies in it to a quarter
-    union = cell_areas[:, None] + object_areas - common
-    iou = np.where(common > 0, common / np.maximum(union, 1), 0.0)
+    meetings = _meetings(sought, found, areas=(cell_areas, object_areas))
+    counts = {n for n in np.flatnonzero(cell_areas >= min_size).tolist() if n}
+    covered = Counter(m.number for m in meetings if m.covers and m.cell in counts)
+    of_cell: dict[int, list[_Meeting]] = defaultdict(list)
+    for meeting in meetings:
+        of_cell[meeting.cell].append(meeting)
     windows = ndimage.find_objects(sought)
     rows = []
-    for cell in counts.tolist():
-        shared = [n for n in np.flatnonzero(of_cell[cell]).tolist() if n]
-        best = float(iou[cell].max())
+    for cell in sorted(counts):
+        here, area = of_cell[cell], int(cell_areas[cell])
+        best = max((m.iou for m in here), default=0.0)
         if best > MATCH:
             fate: Fate = "found"
-        elif any(np.count_nonzero(of_cell[counts, n]) > 1 for n in shared):
+        elif any(m.covers and covered[m.number] > 1 for m in here):
             fate = "merged"
-        elif np.count_nonzero((common[cell] > 0) & of_object[cell]) > 1:
+        elif sum(m.lies_in for m in here) > 1:
             fate = "split"
         else:
-            fate = "rough" if 2 * common[cell].sum() >= cell_areas[cell] else "missed"
-        rows.append(Sorted(fate, _window(windows[cell - 1]), int(cell_areas[cell]), best))
-    touched = set(np.flatnonzero(np.any((of_cell | of_object)[1:], axis=0)).tolist())
+            fate = "rough" if 2 * sum(m.common for m in here) >= area else "missed"
+        rows.append(Sorted(fate, _window(windows[cell - 1]), area, best))
+    touched = {m.number for m in meetings if m.covers or m.lies_in}
+    largest: dict[int, float] = defaultdict(float)
+    for meeting in meetings:
+        largest[meeting.number] = max(largest[meeting.number], meeting.iou)
     for number, box in enumerate(ndimage.find_objects(found), start=1):
-        if object_areas[number] >= min_size and number not in touched:
-            largest = float(iou[:, number].max())
-            rows.append(Sorted("extra", _window(box), int(object_areas[number]), largest))
+        area = int(object_areas[number])
+        if area >= min_size and number not in touched:
+            rows.append(Sorted("extra", _window(box), area, largest[number]))
     return rows
+
+
+class _Meeting(NamedTuple):
+    """A cell and an object that share pixels.
+
+    Args:
+        cell: Its number.
+        number: The object's.
+        common: Pixels that they share.
+        covers: Whether that is a quarter of the cell.
+        lies_in: Whether that is a quarter of the object.
+        iou: Of the two.
+    """
+
+    cell: int
+    number: int
+    common: int
+    covers: bool
+    lies_in: bool
+    iou: float
+
+
+def _meetings(
+    sought: NDArray[Any], found: NDArray[Any], *, areas: tuple[NDArray[np.int64], ...]
+) -> list[_Meeting]:
+    """All of them: few, however many cells and objects there are."""
+    both = (sought > 0) & (found > 0)
+    keys = sought[both].astype(np.int64) * (len(areas[1]) + 1) + found[both]
+    pairs, shared = np.unique(keys, return_counts=True)
+    meetings = []
+    for pair, common in zip(pairs.tolist(), shared.tolist(), strict=True):
+        cell, number = divmod(pair, len(areas[1]) + 1)
+        of_cell, of_object = int(areas[0][cell]), int(areas[1][number])
+        meetings.append(
+            _Meeting(cell, number, common, common >= SHARE * of_cell, common >= SHARE * of_object,
+                     common / (of_cell + of_object - common))
+        )  # fmt: skip
+    return meetings
 
 
 def _window(box: tuple[slice, ...]) -> Window:
