@@ -10,6 +10,7 @@ from cervseg import runtime
 from cervseg.commands.evaluate import evaluate
 from cervseg.commands.fold import of_fold
 from cervseg.commands.record import score_settings
+from cervseg.commands.report import NAME, write_page
 from cervseg.commands.train import check_resumed, train
 from cervseg.config import Config
 from cervseg.config.loader import as_config
@@ -76,6 +77,7 @@ def cross_validate(
             failures += failed
             pooled = pool(scores, seed=config.runtime.seed, resamples=config.evaluate.resamples)
             write_folds(run, scores, pooled, total=dataset.folds, notes=tolerance.record())
+        write_page([run.folder], run.folder / NAME)
     return _report(work, scores, pooled, failures=failures, config_words=config_words)
 
 

@@ -159,6 +159,14 @@ def test_scores_are_over_all_images_and_those_of_each_fold_stand_beside_them(who
     assert result["folds"] == document["folds"]
 
 
+def test_a_page_tells_of_all_folds_together(whole):
+    folder, _ = whole
+
+    page = (folder / "report.html").read_text()
+
+    assert "3 folds: 8 images, each scored by a model that has not seen it" in page
+
+
 def test_the_baseline_is_that_of_all_images(whole):
     folder, _ = whole
     (cell,) = json.loads((folder / "folds.json").read_text())["classes"]
