@@ -94,6 +94,7 @@ def learn_few(output: Path, trial: Trial, epochs: int) -> dict[str, float]:
     words = [
         *native, *begin[trial.start], "--set", f"runtime.seed={trial.seed}",
         "--set", f"train.epochs={epochs}", "--set", "tiled_infer.threshold=0.5",
+        "--set", "tiled_infer.hysteresis=0", "--set", "tiled_infer.min_area=0",
         *outputs(output, f"native-{trial.size}-{trial.seed}", trial.name),
     ]  # fmt: skip
     for command in ("dataset-tile", "train", "evaluate"):
