@@ -186,5 +186,5 @@ def _classes(output, shell):
     """What the summary counts, as the Python program prints it."""
     lines = (output / "summary.csv").read_text().splitlines()[1:]
     for line in lines:
-        _, name, objects, pixels, _ = line.split(",")
+        _, name, objects, pixels, *_ = line.split(",")
         yield json.loads(f'{{"{name}": {{"objects": {objects}, "pixels": {pixels}}}}}')
