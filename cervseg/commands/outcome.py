@@ -82,8 +82,8 @@ class Outcome:
     def write(self, classes: Classes) -> None:
         """Write the summary and the sheet of pictures."""
         write_summary(self.output.summary, self.rows)
-        places = [(name, self.output.places(name)) for name, _ in self.rows]
-        if places := [(name, path) for name, path in places if path.is_file()]:
+        ranked = [(name, self.output.places(name)) for name, _ in self.rows]
+        if places := [(name, path) for name, path in ranked if path.is_file()]:
             write_ranking(self.output.ranking, places)
         if self.pictures:
             sheet = contact_sheet(self.pictures, captions=("image", "mask"), side=SIDE)

@@ -29,6 +29,11 @@ class Chart(NamedTuple):
     caption: str
 
 
+def words(name: str) -> str:
+    """The name of a score for people."""
+    return name.replace("_", " ").replace("iou", "IoU").replace("hd95", "HD95")
+
+
 def draw_chart(
     lines: Sequence[Line],
     *,
@@ -132,8 +137,7 @@ def training_charts(history: Mapping[str, Sequence[float]]) -> list[Chart]:
         lines = [Line("training", history["epoch"], history[name])]
         if f"val_{name}" in history:
             lines.append(Line("validation", history["epoch"], history[f"val_{name}"]))
-        words = name.replace("_", " ").replace("iou", "IoU")
         last = ", ".join(f"{line.label} {line.up[-1]:.3g}" for line in lines)
-        caption = f"{words} over epochs; at the end {last}"
-        charts.append(draw_chart(lines, caption=caption, axes=("epoch", words), unit=False))
+        caption = f"{words(name)} over epochs; at the end {last}"
+        charts.append(draw_chart(lines, caption=caption, axes=("epoch", words(name)), unit=False))
     return charts

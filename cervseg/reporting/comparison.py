@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cervseg.reporting.page import Comparison, PageTable, Subject, words
+from cervseg.reporting.charts import words
+from cervseg.reporting.page import Comparison, PageTable, Subject
 from cervseg.scoring.intervals import bootstrap_interval
 
 

@@ -1,6 +1,7 @@
 """Pictures of an evaluation as parts of a page."""
 
 import base64
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -26,31 +27,31 @@ class Pictures:
 
     def fields(self) -> Iterator[Field]:
         """The worst first, then the best."""
-        for stem in sorted(
-            self._stems("pictures", "*"), key=lambda s: not s.name.startswith("worst")
-        ):
-            layers = [stem.with_name(f"{stem.name}{suffix}")
-                      for suffix in (".jpg", ".truth.png", ".prediction.png")]  # fmt: skip
-            if all(path.is_file() for path in layers) and self._take(layers):
-                kind, _, name = stem.name.partition("_")
-                caption = f"{kind.rstrip('0123456789')} {kind.lstrip('worstbe')}: {name}"
-                yield Field(caption, *map(address, layers))
+        for kind in ("worst", "best"):
+            for number, name, stem in self._numbered("pictures", kind):
+                layers = [stem.with_name(f"{stem.name}{suffix}")
+                          for suffix in (".jpg", ".truth.png", ".prediction.png")]  # fmt: skip
+                if all(path.is_file() for path in layers) and self._take(layers):
+                    yield Field(f"{kind} {number}: {name}", *map(address, layers))
 
     def cells(self) -> Iterator[Cells]:
         """What went wrong, by fate."""
         for fate, title in TITLES.items():
-            paths = [
-                stem.with_name(f"{stem.name}.jpg") for stem in self._stems("cells", f"{fate}*")
-            ]
-            shown = [path for path in paths if self._take([path])]
-            if shown:
-                drawn = [Cell(path.stem.partition("_")[2], address(path)) for path in shown]
+            drawn = []
+            for _, name, stem in self._numbered("cells", fate):
+                path = stem.with_name(f"{stem.name}.jpg")
+                if self._take([path]):
+                    drawn.append(Cell(name, address(path)))
+            if drawn:
                 yield Cells(title, drawn)
 
-    def _stems(self, kind: str, pattern: str) -> list[Path]:
-        """Pictures of all folders, by name, the numbers before the names first."""
-        found = [path for f in self._folders for path in (f / kind).glob(f"{pattern}.jpg")]
-        return [path.with_suffix("") for path in sorted(found, key=lambda path: path.name)]
+    def _numbered(self, folder: str, kind: str) -> list[tuple[int, str, Path]]:
+        """Number, image and path without suffix of KIND1_NAME.jpg, …, in order, of all folders."""
+        found = []
+        for path in (path for part in self._folders for path in (part / folder).glob("*.jpg")):
+            if match := re.fullmatch(rf"{kind}(\d+)_(.+)", path.stem):
+                found.append((int(match[1]), match[2], path.with_suffix("")))
+        return sorted(found)
 
     def _take(self, paths: Sequence[Path]) -> bool:
         self._left -= sum(path.stat().st_size for path in paths)

@@ -113,8 +113,3 @@ def render(title: str, subjects: Sequence[Subject], comparison: Comparison | Non
     )  # fmt: skip
     template = environment.get_template("report.html")
     return template.render(title=title, subjects=subjects, comparison=comparison)
-
-
-def words(name: str) -> str:
-    """The name of a score for people."""
-    return name.replace("_", " ").replace("iou", "IoU").replace("hd95", "HD95")

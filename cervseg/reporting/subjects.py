@@ -16,10 +16,11 @@ from cervseg.reporting.charts import (
     reliability_chart,
     sweep_charts,
     training_charts,
+    words,
 )
 from cervseg.reporting.embedded import Pictures
 from cervseg.reporting.inferred import read_output
-from cervseg.reporting.page import Headline, PageTable, Subject, Text, words
+from cervseg.reporting.page import Headline, PageTable, Subject, Text
 from cervseg.reports import JSON
 from cervseg.runs import Run
 from cervseg.scoring.calibration import COARSE

@@ -186,6 +186,18 @@ def test_of_an_output_the_places_to_look_at_first_are_shown_worst_first(tmp_path
     assert "Look here first" in page and HOSTILE not in page
 
 
+def test_the_tenth_picture_comes_after_the_ninth(tmp_path):
+    folder = evaluation(tmp_path / "e")
+    for kind, number in (("best", 1), ("worst", 10), ("worst", 9)):
+        for suffix in (".jpg", ".truth.png", ".prediction.png"):
+            source = folder / "pictures" / f"worst1_field_9{suffix}"
+            shutil.copy(source, folder / "pictures" / f"{kind}{number}_a_b{suffix}")
+
+    captions = [field.caption for field in read_subjects(folder)[0].fields]
+
+    assert captions == ["worst 1: field_9", "worst 9: a_b", "worst 10: a_b", "best 1: a_b"]
+
+
 def test_a_broken_table_is_named(tmp_path):
     folder = evaluation(tmp_path / "e")
     (folder / "probabilities.csv").write_text("class,probability,pixels,true\ncell,x,1,1\n")
