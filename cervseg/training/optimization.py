@@ -26,18 +26,56 @@ def make_optimizer(config: TrainConfig, steps_per_epoch: int) -> Tensor:
         "ema_momentum": config.ema or 0.99,
     }
     if config.optimizer == "adam":
-        return keras.optimizers.Adam(**common)
+        return Adam(**common)
     common["weight_decay"] = config.weight_decay
     if config.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(**common)
+        optimizer = AdamW(**common)
     elif config.optimizer == "lion":
-        optimizer = keras.optimizers.Lion(**common)
+        optimizer = Lion(**common)
     else:
-        optimizer = keras.optimizers.SGD(
-            momentum=config.momentum, nesterov=config.momentum > 0, **common
-        )
+        optimizer = SGD(momentum=config.momentum, nesterov=config.momentum > 0, **common)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
+
+
+class _Averaging:
+    """Lets the average of the weights forget its beginning.
+
+    In update t its momentum is `min(momentum, (1 + t) / (10 + t))`: an average over the last tenth
+    of a short training, which would else end with a share of the weights that it began with.
+    """
+
+    iterations: Tensor
+
+    @property
+    def ema_momentum(self) -> Tensor:
+        """Share of the old average that an update keeps."""
+        done = ops.cast(self.iterations, "float32")
+        return ops.minimum(self._ema_momentum, (1 + done) / (10 + done))
+
+    @ema_momentum.setter
+    def ema_momentum(self, momentum: float) -> None:
+        self._ema_momentum = momentum
+
+    def get_config(self) -> dict[str, Tensor]:
+        """What makes it again."""
+        return {**super().get_config(), "ema_momentum": self._ema_momentum}  # type: ignore[misc]
+
+
+class Adam(_Averaging, keras.optimizers.Adam):
+    """Keras's, with an average that warms up."""
+
+
+class AdamW(_Averaging, keras.optimizers.AdamW):
+    """Keras's, with an average that warms up."""
+
+
+class Lion(_Averaging, keras.optimizers.Lion):
+    """Keras's, with an average that warms up."""
+
+
+class SGD(_Averaging, keras.optimizers.SGD):
+    """Keras's, with an average that warms up."""
 
 
 @keras.saving.register_keras_serializable("cervseg")
