@@ -99,3 +99,17 @@ class Run:
     def folds_table(self) -> Path:
         """The same, a row an image and class."""
         return self.folder / "folds.csv"
+
+    def seed(self, number: int) -> Path:
+        """The run of one seed, where this is the folder of several."""
+        return self.folder / f"seed{number}"
+
+    @property
+    def repeats(self) -> Path:
+        """Scores over all seeds."""
+        return self.folder / "repeats.json"
+
+    @property
+    def repeats_table(self) -> Path:
+        """The means of each seed, a row a seed and class."""
+        return self.folder / "repeats.csv"

@@ -1,7 +1,7 @@
 """`cervseg train`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import typer
 
@@ -9,10 +9,10 @@ from cervseg.cli.job import Job, Talk, load, refuse_both, words_of
 from cervseg.cli.options import (
     NO_VALUE,
     AllowLeak,
-    ConfigFile,
     Debug,
     Fold,
     Json,
+    OptionalConfigFile,
     Overrides,
     Overwrite,
     Quiet,
@@ -27,6 +27,8 @@ EXAMPLES = (
     "cervseg train configs/metaplastic.yaml --set train.epochs=5 --overwrite",
     "cervseg train configs/metaplastic.yaml --from runs/demo",
     "cervseg train configs/metaplastic.yaml --set data.folds=5 --all-folds",
+    "cervseg train configs/demo.yaml --repeats 3",
+    "cervseg train --verify runs/demo",
 )
 
 
@@ -42,14 +44,43 @@ AllFolds = Annotated[
         help="Train and score each fold, then sum up: cross-validation.",
     ),
 ]
+Repeats = Annotated[
+    int | None,
+    typer.Option(
+        "--repeats",
+        metavar="N",
+        min=2,
+        help="Train and score with N seeds, and tell the spread.",
+    ),
+]
+Verify = Annotated[
+    Path | None,
+    typer.Option(
+        "--verify",
+        metavar="RUN",
+        help="Train a finished run again from its own record, and compare (exit 6: it differs).",
+    ),
+]
+
+
+class _Common(TypedDict):
+    """What every way to train takes."""
+
+    allow_leak: str | None
+    overwrite: bool
+    resume: bool
+    progress: Progress
+    config_words: str | None
 
 
 def train(
-    config: ConfigFile,
+    config: OptionalConfigFile = None,
     *,
     start: Start = None,
     fold: Fold = None,
     all_folds: AllFolds = False,
+    repeats: Repeats = None,
+    verify: Verify = None,
     allow_leak: AllowLeak = None,
     overrides: Overrides = None,
     overwrite: Overwrite = False,
@@ -63,35 +94,44 @@ def train(
     Ctrl-C saves and stops; a file named STOP in the run folder ends it after the epoch.
     """
     refuse_both(overwrite, resume)
-    if all_folds and fold is not None:
-        raise ConfigError("--fold and --all-folds exclude each other")
+    several = "--all-folds" if all_folds else "--repeats" if repeats else None
+    if fold is not None and several:
+        raise ConfigError(f"--fold and {several} exclude each other")
+    if verify is not None:
+        if config or overrides or fold is not None or several or start or allow_leak:
+            raise ConfigError(
+                "--verify takes all from its run", hint="leave out CONFIG and what changes it"
+            )
+    elif config is None:
+        raise ConfigError("missing argument 'CONFIG'", hint="see cervseg train --help")
     if start is not None:
         from cervseg.config.syntax import format_value
 
         overrides = [*(overrides or ()), f"train.start_from={format_value(str(start))}"]
 
     def work(progress: Progress) -> Report:
-        if all_folds:
-            from cervseg.commands.cross_validation import cross_validate
+        if verify is not None:
+            from cervseg.commands.verifying import verify as train_again
 
-            return cross_validate(
-                load(config, overrides),
-                allow_leak=allow_leak,
-                overwrite=overwrite,
-                resume=resume,
-                progress=progress,
-                config_words=words_of(config, overrides),
-            )
-        from cervseg.commands.train import train
-
-        return train(
-            load(config, overrides),
-            fold=fold,
+            return train_again(verify, overwrite=overwrite, resume=resume, progress=progress)
+        settings = load(config, overrides)
+        common = _Common(
             allow_leak=allow_leak,
             overwrite=overwrite,
             resume=resume,
             progress=progress,
             config_words=words_of(config, overrides),
         )
+        if repeats:
+            from cervseg.commands.repeating import repeat
+
+            return repeat(settings, seeds=repeats, all_folds=all_folds, **common)
+        if all_folds:
+            from cervseg.commands.cross_validation import cross_validate
+
+            return cross_validate(settings, **common)
+        from cervseg.commands.train import train
+
+        return train(settings, fold=fold, **common)
 
     return Job("train", work, Talk(json=json, quiet=quiet, debug=debug))

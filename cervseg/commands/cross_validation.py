@@ -1,39 +1,23 @@
 """`cervseg train --all-folds`: each fold trained and scored, then summed up."""
 
-import logging
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cervseg import runtime
-from cervseg.commands.evaluate import evaluate
-from cervseg.commands.fold import of_fold
-from cervseg.commands.record import score_settings
 from cervseg.commands.report import NAME, write_page
-from cervseg.commands.train import check_resumed, train
+from cervseg.commands.trial import Trial, train_and_score
 from cervseg.config import Config
 from cervseg.config.loader import as_config
-from cervseg.contract import CONTRACT
 from cervseg.data.folds import not_in_folds
 from cervseg.data.leaks import Tolerance, refuse_leaks
 from cervseg.data.manifest import Dataset, open_dataset
-from cervseg.files import claim, read_json
-from cervseg.reporting.folds import (
-    FoldScores,
-    fold_records,
-    fold_tables,
-    pool,
-    read_fold,
-    write_folds,
-)
+from cervseg.files import claim
+from cervseg.reporting.folds import fold_records, fold_tables, pool, write_folds
+from cervseg.reporting.scored import RunScores, read_scores
 from cervseg.reporting.scores import Evaluation, score_tables
 from cervseg.reports import JSON, SILENT, Failure, Progress, Report
 from cervseg.runs import Run
-
-log = logging.getLogger("cervseg")
-
-SPLIT = "test"
 
 
 def cross_validate(
@@ -69,7 +53,7 @@ def cross_validate(
     work = _Work(config, dataset, run, tolerance, progress)
     resumed = resume and any(run.fold(fold).is_dir() for fold in range(dataset.folds))
     with claim(run.folder, overwrite=overwrite, resume=resumed):
-        scores: list[FoldScores] = []
+        scores: list[RunScores] = []
         failures: list[Failure] = []
         for fold in range(dataset.folds):
             found, failed = _one_fold(work, fold)
@@ -91,44 +75,29 @@ class _Work(NamedTuple):
     progress: Progress
 
 
-def _one_fold(work: _Work, fold: int) -> tuple[FoldScores, tuple[Failure, ...]]:
+def _one_fold(work: _Work, fold: int) -> tuple[RunScores, tuple[Failure, ...]]:
     """Train and score a fold, or take what is there."""
-    config, run = work.config, Run(work.run.fold(fold))
-    folder, name = run.evaluation(SPLIT), f"fold {fold} of 0 to {work.dataset.folds - 1}"
-    reason = work.tolerance.reason
-    if _is_trained(run):
-        check_resumed(run, of_fold(config, fold), work.dataset.of_fold(fold))
-        if _is_scored(folder, config):
-            log.info("%s: trained and scored already", name)
-            return read_fold(fold, folder), ()
-        log.info("%s: trained already", name)
-    else:
-        log.info("%s: training", name)
-        runtime.forget_models()
-        train(config, fold=fold, allow_leak=reason, resume=True, progress=work.progress)
-    log.info("%s: scoring", name)
-    report = evaluate(
-        config,
+    trial = Trial(
+        work.config,
+        name=f"fold {fold} of 0 to {work.dataset.folds - 1}",
+        dataset=work.dataset.of_fold(fold),
         fold=fold,
-        model=(run.folder,),
-        output=folder,
-        allow_leak=reason,
-        overwrite=True,
-        progress=work.progress,
+        allow_leak=work.tolerance.reason,
     )
-    return read_fold(fold, folder), report.failures
+    failures = train_and_score(trial, progress=work.progress)
+    return read_scores(fold, trial.scores / "scores.json"), failures
 
 
 def _report(
     work: _Work,
-    scores: Sequence[FoldScores],
+    scores: Sequence[RunScores],
     pooled: Evaluation,
     *,
     failures: Sequence[Failure],
     config_words: str | None,
 ) -> Report:
     folds: list[JSON] = [*fold_records(scores)]
-    models = [w for fold in scores for w in ("--model", str(work.run.fold(fold.fold)))]
+    models = [w for fold in scores for w in ("--model", str(work.run.fold(fold.number)))]
     words = [*filter(None, [config_words]), shlex.join(models)]
     words += [] if work.config.tiled_infer.images else ["IMAGES"]
     return Report(
@@ -140,18 +109,3 @@ def _report(
         tables=(*fold_tables(scores), *score_tables(pooled)),
         next_command=" ".join(("cervseg tiled-infer", *words)),
     )
-
-
-def _is_trained(run: Run) -> bool:
-    """Whether the training came to its end; one that a file STOP ended may go on."""
-    if not run.record.is_file() or not (run.model / CONTRACT).is_file():
-        return False
-    return read_json(run.record, what="run").get("ended") in ("epochs", "patience")
-
-
-def _is_scored(folder: Path, config: Config) -> bool:
-    """Whether all images were scored as they would be now."""
-    if not (folder / "scores.json").is_file():
-        return False
-    document = read_json(folder / "scores.json", what="table of scores")
-    return document.get("settings") == score_settings(config, "tiled") and not document["failed"]

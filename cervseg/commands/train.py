@@ -19,11 +19,10 @@ from cervseg.config.loader import as_config, config_differences, dump_config, lo
 from cervseg.contract import Contract, find_model
 from cervseg.data.folds import open_fold
 from cervseg.data.leaks import (
-    Fingerprint,
     Tolerance,
     near_pairs,
     refuse_leaks,
-    refuse_trained_images,
+    refuse_seen,
     tell_near_leaks,
 )
 from cervseg.data.manifest import Dataset
@@ -98,8 +97,9 @@ def train(
     dataset.require_sources("valid")
     with tolerance.tolerating():
         refuse_leaks(dataset.sources)
-    with tolerance.tolerating():
-        _refuse_seen(config, dataset)
+    if start := config.train.start_from:
+        with tolerance.tolerating():
+            refuse_seen(dataset, Contract.load(find_model(start)))
     run = Run(config.train.output)
     # A run that came to no epoch's end, refused for a wrong key say, is in nobody's way.
     afresh = run.has_only_begun()
@@ -128,16 +128,6 @@ def train(
     if config_words and fold is not None:
         config_words += f" --fold {fold}"
     return _report(run, contract, state, config_words=config_words)
-
-
-def _refuse_seen(config: Config, dataset: Dataset) -> None:
-    """Weights to start from must not have seen what is held out."""
-    if config.train.start_from is None:
-        return
-    start = Contract.load(find_model(config.train.start_from))
-    held_out = [*dataset.sources_of("valid"), *dataset.sources_of("test")]
-    images = [Fingerprint(row.name, row.sha256, row.phash) for row in held_out if row.sha256]
-    refuse_trained_images(images, start)
 
 
 def check_resumed(run: Run, config: Config, dataset: Dataset) -> None:

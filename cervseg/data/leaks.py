@@ -210,6 +210,23 @@ def refuse_trained_images(images: Sequence[Fingerprint], contract: Contract) -> 
         )
 
 
+def refuse_seen(dataset: Dataset, start: Contract) -> None:
+    """Check that a model to start from was not fitted on what is held out.
+
+    What validated it may validate again: it chose an epoch, no weights were fitted to it.
+
+    Raises:
+        LeakError: Lists the images it knows.
+    """
+    splits: dict[str, set[str]] = defaultdict(set)
+    for image in start.trained_on:
+        splits[image.sha256].add(image.split)
+    again = [row for row in dataset.sources_of("valid") if splits[row.sha256] != {"valid"}]
+    held_out = [*again, *dataset.sources_of("test")]
+    images = [Fingerprint(row.name, row.sha256, row.phash) for row in held_out if row.sha256]
+    refuse_trained_images(images, start)
+
+
 def tell_resemblance(
     images: Sequence[Fingerprint], contract: Contract, *, compared: Collection[str] = ()
 ) -> list[str]:

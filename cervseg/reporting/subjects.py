@@ -21,12 +21,12 @@ from cervseg.reporting.charts import (
 from cervseg.reporting.embedded import Pictures
 from cervseg.reporting.inferred import read_output
 from cervseg.reporting.page import Headline, PageTable, Subject, Text
+from cervseg.reporting.repeats import read_repeats
+from cervseg.reporting.scored import HEADLINE
 from cervseg.reports import JSON
 from cervseg.runs import Run
 from cervseg.scoring.calibration import COARSE
 from cervseg.scoring.matching import FATES
-
-HEADLINE = ("dice", "iou", "cell_recall", "cell_match", "panoptic_quality")
 
 IN_TABLE = ("dice", "iou", "precision", "recall", "cells", "cell_recall", "cell_match",
             "panoptic_quality", "surface_dice", "hd95")  # fmt: skip
@@ -34,7 +34,7 @@ IN_TABLE = ("dice", "iou", "precision", "recall", "cells", "cell_recall", "cell_
 
 
 def read_subjects(folder: Path) -> list[Subject]:
-    """Read an evaluation, a run with its evaluations, a cross-validation, or an output folder.
+    """Read an evaluation, a run with its evaluations, several seeds or folds, or an output folder.
 
     Raises:
         DataError: It is neither, or a file in it is broken.
@@ -42,6 +42,9 @@ def read_subjects(folder: Path) -> list[Subject]:
     if (folder / "scores.json").is_file():
         return [read_evaluation(folder / "scores.json", [folder])]
     run = Run(folder)
+    if run.repeats.is_file():
+        seeds = [of for seed in sorted(folder.glob("seed*")) for of in read_subjects(seed)]
+        return [read_repeats(run), *(of for of in seeds if of.scores)]
     if run.folds.is_file():
         return [read_evaluation(run.folds, sorted(folder.glob("fold*/evaluation/test")))]
     if run.record.is_file() or run.history_table.is_file():

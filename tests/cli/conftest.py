@@ -20,6 +20,8 @@ class Fake:
             "dataset_tile": ["dataset_tile"],
             "train": ["train"],
             "cross_validation": ["cross_validate"],
+            "repeating": ["repeat"],
+            "verifying": ["verify"],
             "evaluate": ["evaluate"],
             "infer": ["infer", "tiled_infer"],
         }.items():

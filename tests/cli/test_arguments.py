@@ -51,6 +51,39 @@ def test_all_folds_are_a_cross_validation(fake, config):
     assert keywords == COMMON | {"allow_leak": None, "resume": True, "config_words": words}
 
 
+def test_repeats_are_seeds_of_a_training_or_of_a_cross_validation(fake, config):
+    assert main(["train", config, "--repeats", "3", "--all-folds"]) == 0
+
+    [(name, _, keywords)] = fake.calls
+    assert name == "repeat"
+    assert keywords == COMMON | {
+        "seeds": 3, "all_folds": True, "allow_leak": None, "config_words": config,
+    }  # fmt: skip
+
+
+def test_a_run_is_verified_without_a_config(fake):
+    assert main(["train", "--verify", "runs/a", "--resume"]) == 0
+
+    [(name, folder, keywords)] = fake.calls
+    assert (name, str(folder)) == ("verify", "runs/a")
+    assert keywords == {"overwrite": False, "resume": True}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(["--verify", "runs/a", "--set", "train.epochs=2"], "--verify takes all from its run"),
+     (["--verify", "runs/a", "--repeats", "2"], "--verify takes all from its run"),
+     (["CONFIG", "--verify", "runs/a"], "--verify takes all from its run"),
+     (["CONFIG", "--fold", "1", "--repeats", "2"], "--fold and --repeats exclude each other"),
+     (["--all-folds"], "missing argument 'CONFIG'")],
+)  # fmt: skip
+def test_ways_to_train_that_contradict_are_refused(*, fake, config, capsys, words, told):
+    assert main(["train", *(config if word == "CONFIG" else word for word in words)]) == 2
+
+    assert f"error: {told}\n" in capsys.readouterr().err
+    assert not fake.calls
+
+
 def test_one_fold_and_all_of_them_exclude_each_other(fake, config, capsys):
     assert main(["train", config, "--all-folds", "--fold", "0"]) == 2
 

@@ -17,8 +17,8 @@ from cervseg.cli.app import main
         (["config", "xyz"], "no such command 'xyz'", "see cervseg config --help"),
         (["train"], "missing argument 'CONFIG'", "see cervseg train --help"),
         (
-            ["train", "c.yaml", "--overwrit"],
-            "no such option: --overwrit",
+            ["train", "c.yaml", "--overwritten"],
+            "no such option: --overwritten",
             "did you mean --overwrite?",
         ),
         (["train", "c.yaml", "--nope"], "no such option: --nope", "see cervseg train --help"),

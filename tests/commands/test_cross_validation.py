@@ -198,7 +198,7 @@ def test_each_fold_is_a_run_that_says_which_it_is(whole):
 def test_a_finished_one_is_only_summed_up_again(*, cross_validate, config, whole, monkeypatch):
     folder, report = whole
     for name in ("train", "evaluate"):
-        monkeypatch.setattr(f"cervseg.commands.cross_validation.{name}", None)
+        monkeypatch.setattr(f"cervseg.commands.trial.{name}", None)
 
     again = cross_validate(into(config, folder), resume=True, config_words="c.yaml")
 
@@ -294,7 +294,7 @@ def test_other_settings_of_the_scores_score_again_and_train_nothing(
     *, cross_validate, config, whole, monkeypatch
 ):
     folder, report = whole
-    monkeypatch.setattr("cervseg.commands.cross_validation.train", None)
+    monkeypatch.setattr("cervseg.commands.trial.train", None)
     tiled_infer = {"min_area": 10_000}
 
     again = cross_validate(into(config, folder, tiled_infer=tiled_infer), resume=True)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from cervseg.data.leaks import (
     Tolerance,
     find_near_leaks,
     refuse_leaks,
+    refuse_seen,
     refuse_trained_images,
     tell_near_leaks,
     tell_resemblance,
@@ -248,6 +250,39 @@ def test_an_image_the_model_was_trained_on_is_refused_by_name():
 
 def test_images_the_model_has_not_seen_pass():
     refuse_trained_images(prints(a="2d", b="3c"), CONTRACT)
+
+
+class Held(NamedTuple):
+    """As much of a dataset as is asked for what is held out."""
+
+    sources: tuple
+
+    def sources_of(self, split):
+        return [row for row in self.sources if row.split == split]
+
+
+def test_a_start_may_be_validated_again_by_what_validated_it():
+    rows = (source("a", "train", sha256="0f"), source("b", "valid", sha256="1e"))
+
+    refuse_seen(Held(rows), CONTRACT)
+
+
+@pytest.mark.parametrize(
+    ("split", "digest", "before"),
+    [("valid", "0f", "train"), ("test", "0f", "train"), ("test", "1e", "valid")],
+)
+def test_a_start_must_not_have_learned_what_validates_nor_known_what_is_scored(
+    split, digest, before
+):
+    with pytest.raises(LeakError, match=f"b: in its {before} split"):
+        refuse_seen(Held((source("b", split, sha256=digest),)), CONTRACT)
+
+
+def test_a_start_that_was_validated_and_later_fitted_on_an_image_has_learned_it():
+    seen = (TrainingImage("1e", None, "valid"), TrainingImage("1e", None, "train"))
+
+    with pytest.raises(LeakError, match="b: in its train split"):
+        refuse_seen(Held((source("b", "valid", sha256="1e"),)), replace(CONTRACT, trained_on=seen))
 
 
 def test_an_image_without_digest_is_not_taken_for_a_training_image():
