@@ -24,7 +24,7 @@ def walk(folder):
             python,
             str(ROOT / "scripts/synthetic_fields.py"),
             "datasets/demo/fields",
-            "--count",
+            "--fields",
             "24",
         ],
         [python, "-m", "cervseg", "dataset-tile", config],
