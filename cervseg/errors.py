@@ -15,6 +15,7 @@ EXIT_CODES: dict[int, str] = {
     4: "a leak refused",
     5: "over a budget, stated or the machine's: out of memory, disk full",
     6: "a check failed",
+    7: "another process of the training was lost: finished epochs are saved, as after Ctrl-C",
     130: "Ctrl-C: state saved, the command that resumes printed",
     143: "SIGTERM: state saved, the command that resumes printed",
 }
@@ -85,6 +86,12 @@ class Interrupted(CervsegError):
     """Ctrl-C stopped the work; what was finished is saved."""
 
     exit_code = 130
+
+
+class LostProcess(Interrupted):  # noqa: N818 - like its base: nobody made an error
+    """Another process of the same training ended; finished epochs are saved."""
+
+    exit_code = 7
 
 
 class Terminated(Interrupted):

@@ -28,7 +28,13 @@ def allowed_cores() -> int:
     return max(1, min(cores))
 
 
-def start(*, device: str = "auto", threads: int | None = None, deterministic: bool = True) -> None:
+def start(
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    deterministic: bool = True,
+    meet: Callable[[], None] | None = None,
+) -> None:
     """Import Keras on its backend, quietly, with the threads and device asked for.
 
     The only writer of the environment. `KERAS_BACKEND` chooses between tensorflow (default) and
@@ -38,6 +44,7 @@ def start(*, device: str = "auto", threads: int | None = None, deterministic: bo
         device: auto, cpu or gpu.
         threads: Of the backend; None: `allowed_cores()`.
         deterministic: Equal runs give equal bits.
+        meet: Joins other processes, before the backend looks for devices.
 
     Raises:
         ConfigError: The backend is unknown or not installed, or there is no GPU.
@@ -54,6 +61,8 @@ def start(*, device: str = "auto", threads: int | None = None, deterministic: bo
         _start_jax(count)
     else:
         _start_tensorflow(count, deterministic=deterministic)
+    if meet is not None:
+        meet()
     import keras
 
     if device == "gpu" and on_cpu():

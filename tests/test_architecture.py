@@ -381,8 +381,12 @@ def test_only_the_console_prints():
     assert printing == {"cervseg/console.py"}
 
 
-@pytest.mark.parametrize("library", ["tensorflow", "jax"])
-def test_one_file_knows_the_backend(library):
+@pytest.mark.parametrize(
+    ("library", "files"),
+    [("tensorflow", {"cervseg/runtime.py"}),
+     ("jax", {"cervseg/runtime.py", "cervseg/processes.py"})],
+)  # fmt: skip
+def test_few_files_know_the_backend(library, files):
     knowing = {
         name_of(path)
         for path in FILES
@@ -390,7 +394,7 @@ def test_one_file_knows_the_backend(library):
         if module.split(".")[0] == library
     }
 
-    assert knowing == {"cervseg/runtime.py"}
+    assert knowing == files
 
 
 def test_only_the_runtime_writes_the_environment():

@@ -121,7 +121,12 @@ config_app.command("import", epilog=epilog(*config.IMPORT_EXAMPLES))(config.impo
 
 def run() -> NoReturn:
     """Be the `cervseg` of the shell."""
-    sys.exit(main())
+    code = main()
+    if "jax" in sys.modules:
+        from cervseg import processes
+
+        processes.leave(code)
+    sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,18 +2,18 @@
 
 import logging
 import shlex
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cervseg import machine, runtime
+from cervseg import machine, processes, runtime
 from cervseg.commands.draft import asked_threshold, postprocessing, preprocessing
 from cervseg.commands.fold import of_fold
+from cervseg.commands.run_log import logged
 from cervseg.config import Config
 from cervseg.config.loader import as_config, config_differences, dump_config, load_config
 from cervseg.contract import Contract, find_model
@@ -51,6 +51,9 @@ FREE_ON_RESUME = (
     "train.previews",
     "train.tensorboard",
     "train.workers",
+    "runtime.coordinator",
+    "runtime.process",
+    "runtime.processes",
 )
 """Keys that a resumed run may change: they leave the weights' course as it was."""
 
@@ -88,9 +91,12 @@ def train(
             seen a held-out image.
         ModelError: Weights to start from are missing or do not fit.
         BudgetError: Memory ran out.
-        Interrupted: Ctrl-C or SIGTERM; finished epochs are saved.
+        Interrupted: Ctrl-C or SIGTERM, or another process ended; finished epochs are saved.
     """
     config = of_fold(as_config(config), fold)
+    team = _team(config)
+    if not team.leads:
+        return _follow(config, team, fold=fold)
     tolerance = Tolerance(allow_leak)
     dataset = open_fold(config.data.output, fold, hint="add --fold K or --all-folds")
     dataset.require_options(config.data)
@@ -104,7 +110,7 @@ def train(
     # A run that came to no epoch's end, refused for a wrong key say, is in nobody's way.
     afresh = run.has_only_begun()
     resumed = resume and run.record.is_file() and not afresh
-    with claim(run.folder, overwrite=overwrite, resume=resumed or afresh), _logged(run):
+    with claim(run.folder, overwrite=overwrite, resume=resumed or afresh), logged(run):
         if resumed:
             check_resumed(run, config, dataset)
         else:
@@ -112,9 +118,10 @@ def train(
         for notice in tell_near_leaks(dataset.sources, near_pairs(dataset)):
             log.warning(notice)
         found = {**tolerance.record(), **({} if fold is None else {"fold": fold})}
-        record = _open_record(run, config, dataset, resumed=resumed, found=found)
+        record = _open_record(run, config, dataset, resumed=resumed, found=found, team=team)
         try:
-            contract, state = _fit(run, config, dataset, resume=resumed, progress=progress)
+            setup = _setup(run, config, dataset, team=team)
+            contract, state = _fit(setup, config, resume=resumed, progress=progress)
         except KeyboardInterrupt as exc:
             with suppress(CervsegError):  # on a full disk, say
                 _close_record(run, record, ended="interrupted")
@@ -128,6 +135,34 @@ def train(
     if config_words and fold is not None:
         config_words += f" --fold {fold}"
     return _report(run, contract, state, config_words=config_words)
+
+
+def _team(config: Config) -> processes.Team:
+    keys = config.runtime
+    return processes.team_of(keys.processes, keys.process, keys.coordinator)
+
+
+def _follow(config: Config, team: processes.Team, *, fold: int | None) -> Report:
+    """Train beside process 0, which checks everything and writes all that is written."""
+    run, dataset = Run(config.train.output), open_fold(config.data.output, fold)
+    _start(config, team)
+    setup = _setup(run, config, dataset, team=team)
+    from cervseg.training.trainer import fit
+
+    fit(setup, resume=processes.agreed(team, False))
+    processes.part(team)
+    return Report("train", run.folder, notices=(f"process {team.number} is done",))
+
+
+def _start(config: Config, team: processes.Team) -> None:
+    keys = config.runtime
+    machine.keep_all_blocks()
+    runtime.start(
+        device=keys.device,
+        threads=keys.threads,
+        deterministic=keys.deterministic,
+        meet=lambda: processes.join(team),
+    )
 
 
 def check_resumed(run: Run, config: Config, dataset: Dataset) -> None:
@@ -153,7 +188,13 @@ def check_resumed(run: Run, config: Config, dataset: Dataset) -> None:
 
 
 def _open_record(
-    run: Run, config: Config, dataset: Dataset, *, resumed: bool, found: dict[str, JSON]
+    run: Run,
+    config: Config,
+    dataset: Dataset,
+    *,
+    resumed: bool,
+    found: dict[str, JSON],
+    team: processes.Team,
 ) -> dict[str, JSON]:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     record: dict[str, JSON] = (
@@ -161,18 +202,12 @@ def _open_record(
         if resumed
         else {"started": now, "seconds": 0.0, "seed": config.runtime.seed}
     )
-    runtime_config = config.runtime
-    machine.keep_all_blocks()
-    runtime.start(
-        device=runtime_config.device,
-        threads=runtime_config.threads,
-        deterministic=runtime_config.deterministic,
-    )
+    _start(config, team)
     record.pop("format", None)
     record |= {
         **found,
         "dataset": dataset.fingerprint,
-        "threads": runtime_config.threads or runtime.allowed_cores(),
+        "threads": config.runtime.threads or runtime.allowed_cores(),
         "versions": runtime.versions(),
         "machine": runtime.machine(),
         "ended": None,
@@ -196,25 +231,29 @@ def _close_record(run: Run, record: Mapping[str, JSON], *, ended: str) -> None:
 
 
 def _fit(
-    run: Run, config: Config, dataset: Dataset, *, resume: bool, progress: Progress
+    setup: "Setup", config: Config, *, resume: bool, progress: Progress
 ) -> tuple[Contract, "State"]:
     from cervseg.training.finishing import finish
     from cervseg.training.trainer import fit
 
-    setup = _setup(run, config, dataset)
-    contract, state = fit(setup, resume=resume, progress=progress)
+    contract, state = fit(setup, resume=processes.agreed(setup.team, resume), progress=progress)
+    processes.part(setup.team)
     contract = replace(
         contract,
         postprocess=postprocessing(config),
         threshold=asked_threshold(config) or contract.threshold,
     )
     contract = finish(
-        run, contract, dataset=dataset, temperature=config.train.temperature, progress=progress
+        setup.run,
+        contract,
+        dataset=setup.dataset,
+        temperature=config.train.temperature,
+        progress=progress,
     )
     return contract, state
 
 
-def _setup(run: Run, config: Config, dataset: Dataset) -> "Setup":
+def _setup(run: Run, config: Config, dataset: Dataset, *, team: processes.Team) -> "Setup":
     from cervseg.training.trainer import Setup
 
     return Setup(
@@ -228,37 +267,8 @@ def _setup(run: Run, config: Config, dataset: Dataset) -> "Setup":
         workers=config.train.workers or runtime.allowed_cores(),
         fields=field_options(config.data),
         inference_tile=config.tiled_infer.tile_size,
+        team=team,
     )
-
-
-class _LogFile(logging.FileHandler):
-    """On a full disk its lines are lost: no reason to stop, and none for a traceback."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Say nothing of it."""
-        if not isinstance(sys.exception(), OSError):
-            super().handleError(record)
-
-    def close(self) -> None:
-        """Close the file, whatever of it is on the disk."""
-        with suppress(OSError):  # it tries to write once more
-            super().close()
-
-
-@contextmanager
-def _logged(run: Run) -> Iterator[None]:
-    """Keep what is said during the training in `log.txt`."""
-    handler = _LogFile(run.log, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    level = log.level
-    log.addHandler(handler)
-    log.setLevel(logging.DEBUG)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-        handler.close()
 
 
 def _report(run: Run, contract: Contract, state: "State", *, config_words: str | None) -> Report:

@@ -1,6 +1,6 @@
 """`runtime`: seed, precision, device, threads."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,3 +21,12 @@ class RuntimeConfig(Section):
         None, ge=1, le=1024, description="default: the cores this process may use"
     )
     deterministic: bool = Field(True, description="equal runs give equal bits")
+    processes: Annotated[int, Field(ge=1, le=4096)] | Literal["slurm"] = Field(
+        1,
+        description="that train together, each with a share of every batch; below JAX; slurm: "
+        "those that `srun` started",
+    )
+    process: int = Field(0, ge=0, description="which of them this is; 0 writes the run")
+    coordinator: str | None = Field(
+        None, description="HOST:PORT of process 0, by which they meet; with slurm found by itself"
+    )

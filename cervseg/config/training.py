@@ -94,7 +94,7 @@ class TrainConfig(Section):
         gt=0,
         lt=1,
         description="momentum of an average of the weights over the steps, which "
-        "validation and the model take; in step t at most (1 + t) / (10 + t); default: off",
+        "validation and the model take; in step t at most (1 + t) / (4 + t); default: off",
     )
     start_from: ConfigPath | None = Field(
         None,

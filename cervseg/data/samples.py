@@ -24,6 +24,9 @@ from cervseg.reports import SILENT, Progress
 Sample = tuple[RGB, Mask]
 """Pixels (size, size, 3) and class indices (size, size)."""
 
+WHOLE = slice(None)
+"""All places of a batch."""
+
 
 class Samples(Protocol):
     """Makes the samples of any batch."""
@@ -37,8 +40,14 @@ class Samples(Protocol):
         """Batches an epoch."""
         ...
 
-    def batch(self, epoch: int, step: int) -> list[Sample]:
-        """The samples of one batch: the same whenever and by whichever thread they are made."""
+    def batch(self, epoch: int, step: int, *, share: slice = WHOLE) -> list[Sample]:
+        """The samples of one batch: the same whenever and by whichever thread they are made.
+
+        Args:
+            epoch: From 0.
+            step: From 0.
+            share: The places of the batch that are made.
+        """
         ...
 
 
@@ -66,12 +75,10 @@ class TileSamples:
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def batch(self, epoch: int, step: int) -> list[Sample]:
+    def batch(self, epoch: int, step: int, *, share: slice = WHOLE) -> list[Sample]:
         """See `Samples`."""
-        return [
-            self._sample(tile, epoch, step=step, place=place)
-            for place, tile in enumerate(self.sampler.draw(epoch, step))
-        ]
+        drawn = list(enumerate(self.sampler.draw(epoch, step)))
+        return [self._sample(tile, epoch, step=step, place=place) for place, tile in drawn[share]]
 
     def _sample(self, tile: int, epoch: int, *, step: int, place: int) -> Sample:
         rich = [i for i, has in enumerate(self.sampler.foreground) if has]
@@ -121,12 +128,10 @@ class FieldSamples:
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def batch(self, epoch: int, step: int) -> list[Sample]:
+    def batch(self, epoch: int, step: int, *, share: slice = WHOLE) -> list[Sample]:
         """See `Samples`."""
-        return [
-            self._sample(pick, epoch, step=step, place=place)
-            for place, pick in enumerate(self.sampler.draw(epoch, step))
-        ]
+        drawn = list(enumerate(self.sampler.draw(epoch, step)))
+        return [self._sample(pick, epoch, step=step, place=place) for place, pick in drawn[share]]
 
     def _sample(self, pick: Pick, epoch: int, *, step: int, place: int) -> Sample:
         seed, size = self.sampler.seed, (self.size, self.size)

@@ -7,11 +7,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from cervseg.classes import Classes
+from cervseg.classes import IGNORE, Classes
 from cervseg.contract import Preprocessing
 from cervseg.data.labelled import Labelled
 from cervseg.data.samples import Sample, Samples, read_tile
 from cervseg.images.preprocess import prepare
+from cervseg.processes import ALONE, Team
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """Network input (n, size, size, channels) and class indices (n, size, size)."""
@@ -28,15 +29,23 @@ class Batches(keras.utils.PyDataset):
         channels: 3, or 1 for grey.
         batch_size: The last batch may be smaller.
         workers: Threads.
+        team: With which processes a batch is shared; each makes its part.
     """
 
     def __init__(
-        self, preprocessing: Preprocessing, *, channels: int, batch_size: int, workers: int
+        self,
+        preprocessing: Preprocessing,
+        *,
+        channels: int,
+        batch_size: int,
+        workers: int,
+        team: Team = ALONE,
     ) -> None:
         super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=2 * workers + 2)
         self.preprocessing = preprocessing
         self.channels = channels
         self.batch_size = batch_size
+        self.team = team
         self.failure: BaseException | None = None
 
     def __getitem__(self, step: int) -> Batch:
@@ -64,6 +73,8 @@ class TileBatches(Batches):
         channels: Likewise.
         batch_size: Likewise.
         workers: Likewise.
+        team: Likewise.
+        devices: To whose multiple the last batch is filled up, with tiles that count nowhere.
     """
 
     def __init__(
@@ -75,18 +86,29 @@ class TileBatches(Batches):
         channels: int,
         batch_size: int,
         workers: int,
+        team: Team = ALONE,
+        devices: int = 1,
     ) -> None:
-        super().__init__(preprocessing, channels=channels, batch_size=batch_size, workers=workers)
+        super().__init__(
+            preprocessing, channels=channels, batch_size=batch_size, workers=workers, team=team
+        )
         self.tiles = tiles
         self.classes = classes
+        self.devices = devices
 
     def __len__(self) -> int:
         return -(-len(self.tiles) // self.batch_size)
 
     def make(self, step: int) -> list[Sample]:
-        """The samples of a batch: consecutive tiles."""
-        first = step * self.batch_size
-        return [read_tile(tile, self.classes) for tile in self.tiles[first:][: self.batch_size]]
+        """The samples of a batch, or this process's share of it: consecutive tiles."""
+        tiles = self.tiles[step * self.batch_size :][: self.batch_size]
+        filled = -(-len(tiles) // self.devices) * self.devices
+        share = range(filled)[self.team.share(filled)]
+        samples = [read_tile(tiles[min(place, len(tiles) - 1)], self.classes) for place in share]
+        return [
+            (image, mask if place < len(tiles) else np.full_like(mask, IGNORE))
+            for place, (image, mask) in zip(share, samples, strict=True)
+        ]
 
 
 class TrainingBatches(Batches):
@@ -100,13 +122,24 @@ class TrainingBatches(Batches):
         preprocessing: As the other arguments: see `Batches`.
         channels: Likewise.
         workers: Likewise.
+        team: Likewise.
     """
 
     def __init__(
-        self, samples: Samples, preprocessing: Preprocessing, *, channels: int, workers: int
+        self,
+        samples: Samples,
+        preprocessing: Preprocessing,
+        *,
+        channels: int,
+        workers: int,
+        team: Team = ALONE,
     ) -> None:
         super().__init__(
-            preprocessing, channels=channels, batch_size=samples.batch_size, workers=workers
+            preprocessing,
+            channels=channels,
+            batch_size=samples.batch_size,
+            workers=workers,
+            team=team,
         )
         self.samples = samples
         self.epoch = 0
@@ -123,5 +156,6 @@ class TrainingBatches(Batches):
         return batch
 
     def make(self, step: int) -> list[Sample]:
-        """The samples of a batch: drawn and varied."""
-        return self.samples.batch(self.epoch, step)
+        """The samples of a batch, or this process's share of it: drawn and varied."""
+        share = self.team.share(self.batch_size)
+        return self.samples.batch(self.epoch, step, share=share)

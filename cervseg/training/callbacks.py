@@ -13,6 +13,7 @@ from cervseg.config.training import TrainConfig
 from cervseg.errors import ModelError
 from cervseg.files import write_csv, write_json
 from cervseg.models.weights import save_weights
+from cervseg.processes import ALONE, Team, agreed
 from cervseg.reporting.plots import plot_curves
 from cervseg.reports import SILENT, Bar, Progress
 from cervseg.runs import Run
@@ -105,6 +106,7 @@ class EpochKeeper(keras.callbacks.Callback):
         state: Continued.
         network: Shares its weights with the model in training, and gives the final answer alone.
         preview: Draws the picture of an epoch, given its number.
+        team: Of which all do the same, and the first one writes.
     """
 
     def __init__(
@@ -115,9 +117,11 @@ class EpochKeeper(keras.callbacks.Callback):
         *,
         network: Tensor,
         preview: Callable[[int], None] | None = None,
+        team: Team = ALONE,
     ) -> None:
         super().__init__()
         self.run = run
+        self.team = team
         self.config = config
         self.state = state
         self.network = network
@@ -145,13 +149,14 @@ class EpochKeeper(keras.callbacks.Callback):
         if self.config.schedule == "plateau":
             self._reduce_on_plateau(loss)
         state.ended = self._reason_to_stop()
-        write_history(self.run, self.config, state)
-        with averaged_weights(self.model):
-            if state.best_epoch == state.epoch:
+        with averaged_weights(self.model):  # a step of all processes
+            if self.team.leads and state.best_epoch == state.epoch:
                 save_weights(self.run.best, self.network)
             if self.preview is not None:
                 self.preview(epoch + 1)
-        save_state(self.run.state, self.model, state)
+        if self.team.leads:
+            write_history(self.run, self.config, state)
+            save_state(self.run.state, self.model, state)
         self.model.stop_training = state.ended is not None
 
     def _reduce_on_plateau(self, loss: float) -> None:
@@ -170,7 +175,7 @@ class EpochKeeper(keras.callbacks.Callback):
             return "epochs"
         if self.config.patience and self.state.waited >= self.config.patience:
             return "patience"
-        return "stop" if self.run.stop.exists() else None
+        return "stop" if agreed(self.team, self.run.stop.exists()) else None
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def make_optimizer(config: TrainConfig, steps_per_epoch: int) -> Tensor:
 class _Averaging:
     """Lets the average of the weights forget its beginning.
 
-    In update t its momentum is `min(momentum, (1 + t) / (10 + t))`: an average over the last tenth
+    In update t its momentum is `min(momentum, (1 + t) / (4 + t))`: an average over the last third
     of a short training, which would else end with a share of the weights that it began with.
     """
 
@@ -51,7 +51,7 @@ class _Averaging:
     def ema_momentum(self) -> Tensor:
         """Share of the old average that an update keeps."""
         done = ops.cast(self.iterations, "float32")
-        return ops.minimum(self._ema_momentum, (1 + done) / (10 + done))
+        return ops.minimum(self._ema_momentum, (1 + done) / (4 + done))
 
     @ema_momentum.setter
     def ema_momentum(self, momentum: float) -> None:

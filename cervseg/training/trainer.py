@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import keras
 
-from cervseg import machine, runtime
+from cervseg import machine, processes, runtime
 from cervseg.arrays import Tensor
 from cervseg.config.losses import loss_arguments
 from cervseg.config.model import Network, network_options, output_activation
@@ -24,6 +24,7 @@ from cervseg.metrics import make_metrics
 from cervseg.models.costs import training_bytes
 from cervseg.models.folder import build_network, final_network, training_network, with_geometry
 from cervseg.models.inspection import refuse_misfit
+from cervseg.processes import ALONE, Team
 from cervseg.reports import SILENT, Progress
 from cervseg.runs import Run
 from cervseg.training.batches import TileBatches, TrainingBatches
@@ -51,6 +52,7 @@ class Setup:
         workers: Threads that make batches.
         fields: How whole fields are read; None: training samples are tiles.
         inference_tile: Side of the tiles that the model will be given; None: as in training.
+        team: With which processes it trains; the first one writes.
     """
 
     run: Run
@@ -63,6 +65,7 @@ class Setup:
     precision: str = "float32"
     fields: FieldOptions | None = None
     inference_tile: int | None = None
+    team: Team = ALONE
 
 
 def draft_contract(setup: Setup) -> Contract:
@@ -128,10 +131,17 @@ def fit(
         The contract so far, and the history.
 
     Raises:
-        ConfigError: Tile and stride do not go together.
+        ConfigError: Tile and stride, or batch and devices, do not go together.
         DataError: There is no training tile, or the checkpoint is broken.
         BudgetError: Memory ran out.
+        LostProcess: Another process of the team ended.
     """
+    processes.require_shares(setup.train.batch_size)
+    with processes.together():
+        return _fit(setup, resume=resume, progress=progress)
+
+
+def _fit(setup: Setup, *, resume: bool, progress: Progress) -> tuple[Contract, State]:
     runtime.seed_everything(setup.seed)
     contract = draft_contract(setup)
     with runtime.precision(setup.precision):
@@ -150,7 +160,7 @@ def fit(
     if state is None:
         take_ready_made(setup.model, setup.train.start_from, network)
         state = State()
-    if state.ended == "stop" and not setup.run.stop.exists():
+    if state.ended == "stop" and not processes.agreed(setup.team, setup.run.stop.exists()):
         state.ended = None
     if state.ended is None:
         _run_epochs(setup, (model, final_network(network)), contract, state=state,
@@ -196,6 +206,7 @@ def make_batches(
         setup.preprocessing,
         channels=setup.model.input_channels,
         workers=setup.workers,
+        team=setup.team,
     )
     held_out = dataset.tiles_of("valid")
     if not held_out:
@@ -208,6 +219,8 @@ def make_batches(
         channels=setup.model.input_channels,
         batch_size=config.batch_size,
         workers=setup.workers,
+        team=setup.team,
+        devices=processes.devices(),
     )
     return batches, validation
 
@@ -223,16 +236,19 @@ def _run_epochs(
 ) -> None:
     batches, validation = data
     model, final = networks
-    shown = preview_images(setup.train.previews, setup.dataset)
+    alone = setup.team.count == 1  # previews would need all processes
+    shown = preview_images(setup.train.previews, setup.dataset) if alone else []
     painter = PreviewPainter(setup.run, final, contract, images=shown) if shown else None
     runtime.settle_queue(model, batches[0])
     with ExitStack() as stack:
         bars = ProgressBars(
             batches, epochs=setup.train.epochs, first=state.epoch, stack=stack, progress=progress
         )
-        keeper = EpochKeeper(setup.run, setup.train, state, network=final, preview=painter)
+        keeper = EpochKeeper(
+            setup.run, setup.train, state, network=final, preview=painter, team=setup.team
+        )
         averaging = [keras.callbacks.SwapEMAWeights()] if setup.train.ema else []
-        boards = [_tensorboard(setup.run)] if setup.train.tensorboard else []
+        boards = [_tensorboard(setup.run)] if setup.train.tensorboard and setup.team.leads else []
         try:
             model.fit(
                 batches,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cervseg.classes import Classes
-from cervseg.commands import train
+from cervseg.commands import run_log
 from cervseg.commands.draft import postprocessing
 from cervseg.config.loader import load_config
 from cervseg.contract import Contract, Postprocessing
@@ -17,7 +17,7 @@ def test_a_log_on_a_full_disk_is_lost_without_a_word(tmp_path, monkeypatch, capf
     log = logging.getLogger("cervseg")
     monkeypatch.setattr(Run, "log", Path("/dev/full"))
 
-    with train._logged(Run(tmp_path)):
+    with run_log.logged(Run(tmp_path)):
         log.debug("one")
         log.debug("two")
 
@@ -52,7 +52,7 @@ def test_a_model_keeps_what_its_config_does_to_masks_or_the_one_it_starts_from(
 
 
 def test_another_failure_to_log_is_shown(tmp_path, capfd):
-    handler = train._LogFile(tmp_path / "log.txt", encoding="utf-8")
+    handler = run_log.LogFile(tmp_path / "log.txt", encoding="utf-8")
 
     handler.handle(logging.LogRecord("cervseg", logging.INFO, "", 0, "%d", ("no number",), None))
     handler.close()

@@ -10,6 +10,7 @@ from cervseg.data.samples import TileSamples
 from cervseg.data.sampling import TileSampler
 from cervseg.errors import DataError
 from cervseg.images.preprocess import prepare
+from cervseg.processes import Team
 
 pytestmark = pytest.mark.usefixtures("started")
 
@@ -22,21 +23,21 @@ def tiles(dataset):
     return labelled_tiles(dataset, dataset.tiles)  # t0 to t3, v0 to v2
 
 
-def validation(tiles, *, preprocessing=None, channels=3, batch_size=2):
+def validation(tiles, *, preprocessing=None, channels=3, batch_size=2, **how):
     from cervseg.training.batches import TileBatches
 
     return TileBatches(
         tiles, CELL, preprocessing or Preprocessing(), channels=channels, batch_size=batch_size,
-        workers=1,
+        workers=1, **how,
     )  # fmt: skip
 
 
-def training(tiles, *, augmentation=None, workers=1, steps=None, seed=3):
+def training(tiles, *, augmentation=None, workers=1, steps=None, seed=3, batch_size=2, **how):
     from cervseg.training.batches import TrainingBatches
 
-    sampler = TileSampler((True,) * len(tiles), 2, steps, 0.0, seed)
+    sampler = TileSampler((True,) * len(tiles), batch_size, steps, 0.0, seed)
     samples = TileSamples(tiles, CELL, sampler, augmentation or AugmentationConfig())
-    return TrainingBatches(samples, Preprocessing(), channels=3, workers=workers)
+    return TrainingBatches(samples, Preprocessing(), channels=3, workers=workers, **how)
 
 
 def pixels_of(tile):
@@ -56,6 +57,28 @@ def test_validation_is_every_tile_in_order_as_it_is_on_disk(tiles):
         np.testing.assert_array_equal(image, expected[0])
         np.testing.assert_array_equal(mask, expected[1])
     assert images.dtype == masks.dtype == np.uint8
+
+
+def test_two_processes_share_batches_and_fill_up_the_last_with_what_counts_nowhere(tiles):
+    whole = validation(tiles)
+    parts = [validation(tiles, team=Team(number, 2), devices=2) for number in (0, 1)]
+
+    for step in range(len(whole)):
+        shares = [part[step] for part in parts]
+        assert [len(images) for images, _ in shares] == [1, 1]
+        images, masks = (np.concatenate(side) for side in zip(*shares, strict=True))
+        known = len(whole[step][0])
+        np.testing.assert_array_equal(images[:known], whole[step][0])
+        np.testing.assert_array_equal(masks[:known], whole[step][1])
+        assert (masks[known:] == 255).all()
+
+
+def test_two_processes_draw_what_one_would_have_drawn(tiles):
+    whole = training(tiles, batch_size=4)
+    shares = [training(tiles, batch_size=4, team=Team(number, 2))[0] for number in (0, 1)]
+
+    for both, expected in zip(zip(*shares, strict=True), whole[0], strict=True):
+        np.testing.assert_array_equal(np.concatenate(both), expected)
 
 
 def test_the_last_step_before_the_network_is_done(tiles):

@@ -68,7 +68,7 @@ def test_the_average_of_the_weights_forgets_its_beginning(optimizer):
     for step in range(30):
         network.train_on_batch(one, one)
         weight = network.get_weights()[0].item()
-        share = 0 if mean is None else min(0.99, (1 + step) / (10 + step))
+        share = 0 if mean is None else min(0.99, (1 + step) / (4 + step))
         mean = weight if mean is None else share * mean + (1 - share) * weight
 
     assert made.get_config()["ema_momentum"] == 0.99
