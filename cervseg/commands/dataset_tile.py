@@ -34,6 +34,7 @@ from cervseg.files import (
     output_error,
     refuse_occupied,
     set_aside,
+    whole_name,
 )
 from cervseg.images.image import whole
 from cervseg.images.legend import add_legend
@@ -131,7 +132,8 @@ def _places(output: Path) -> tuple[Path, Path]:
     """Where the dataset will be, and where it grows."""
     target = output.resolve()  # follows a link, and gives `.` a name
     partial = target.with_name(f"{target.name}.partial")
-    if is_occupied(partial) and not {path.name for path in partial.iterdir()} <= OURS:
+    # A killed run may have left a file half written: `sources.partial.csv`.
+    if is_occupied(partial) and not {whole_name(path) for path in partial.iterdir()} <= OURS:
         set_aside(partial)
     return target, partial
 

@@ -60,6 +60,21 @@ def tiled_config(**data):
     )
 
 
+@pytest.mark.parametrize(
+    ("left", "kept"),
+    [("sources.partial.csv", False), ("samples.partial.png", False), ("notes.partial.txt", True)],
+)
+def test_what_a_killed_run_left_half_written_is_not_taken_for_somebodys(folder, left, kept):
+    write_tiles(train={"1_0x0": noise(0)}, valid={"2_0x0": noise(1)}, test={"3_0x0": noise(2)})
+    Path("tiles.partial").mkdir()
+    (Path("tiles.partial") / left).write_text("half")
+
+    dataset_tile(tiled_config())
+
+    assert "half" not in (Path("tiles") / "sources.csv").read_text()
+    assert [p.name for p in folder.glob("tiles.partial_*_bak/*")] == [left] * kept
+
+
 def test_tiles_are_indexed_where_they_are_by_field(folder):
     write_tiles(
         train={"12_0x0": noise(0), "12_0x16": noise(1), "7_16x0": noise(2)},
