@@ -46,11 +46,6 @@ def writing(path: Path) -> Iterator[Path]:
             partial.unlink()
 
 
-def whole_name(path: Path) -> str:
-    """The name that a file being written will have; that of any other as it is."""
-    return path.name.replace(".partial", "", 1)
-
-
 def full_disk(path: Path) -> FullDiskError:
     """Tell what could not be written."""
     return FullDiskError(f"{path}: the disk is full", hint="make room or choose another output")

@@ -34,7 +34,6 @@ from cervseg.files import (
     output_error,
     refuse_occupied,
     set_aside,
-    whole_name,
 )
 from cervseg.images.image import whole
 from cervseg.images.legend import add_legend
@@ -132,9 +131,11 @@ def _places(output: Path) -> tuple[Path, Path]:
     """Where the dataset will be, and where it grows."""
     target = output.resolve()  # follows a link, and gives `.` a name
     partial = target.with_name(f"{target.name}.partial")
-    # A killed run may have left a file half written: `sources.partial.csv`.
-    if is_occupied(partial) and not {whole_name(path) for path in partial.iterdir()} <= OURS:
-        set_aside(partial)
+    if is_occupied(partial):
+        # A killed run may have left a file half written: `sources.partial.csv`.
+        names = {path.name.replace(".partial", "", 1) for path in partial.iterdir()}
+        if not names <= OURS:
+            set_aside(partial)
     return target, partial
 
 

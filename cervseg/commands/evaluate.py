@@ -270,6 +270,7 @@ def _write(
         notes={
             "settings": score_settings(config, mode),
             "failed": [failure.item for failure in scored.failures],
+            "compared": task.compared,
             **tolerance.record(),
         },
         counts=scored.counts,

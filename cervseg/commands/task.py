@@ -58,6 +58,7 @@ class Task:
         fitted: Whether the model was fitted on them.
         notices: Of images that may be known to the model all the same.
         known: Digests of images whose pixels were compared with these when they were cut.
+        compared: Images that the models were fitted on, none of which is among these.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Task:
     fitted: bool
     notices: tuple[str, ...] = ()
     known: frozenset[str] = frozenset()
+    compared: int = 0
 
 
 def find_task(
@@ -109,7 +111,9 @@ def find_task(
         with tolerance.tolerating():
             refuse_trained_images(prints, contract)
         notices |= dict.fromkeys(tell_resemblance(prints, contract, compared=task.known))
-    return replace(task, notices=tuple(notices))
+    seen = {image.sha256 for contract in contracts for image in contract.trained_on}
+    compared = 0 if tolerance.found else len(seen) * bool(prints)
+    return replace(task, notices=tuple(notices), compared=compared)
 
 
 def _of_folders(config: Config, contracts: Sequence[Contract], folders: tuple[Path, Path]) -> Task:

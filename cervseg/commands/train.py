@@ -2,11 +2,8 @@
 
 import logging
 import shlex
-import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +11,7 @@ from cervseg import machine, processes, runtime
 from cervseg.commands.draft import asked_threshold, postprocessing, preprocessing
 from cervseg.commands.fold import of_fold
 from cervseg.commands.run_log import logged
+from cervseg.commands.run_record import close_record, open_record
 from cervseg.config import Config
 from cervseg.config.loader import as_config, config_differences, dump_config, load_config
 from cervseg.contract import Contract, find_model
@@ -28,7 +26,7 @@ from cervseg.data.leaks import (
 from cervseg.data.manifest import Dataset
 from cervseg.data.pool import field_options
 from cervseg.errors import CervsegError, ConfigError, DataError, Interrupted
-from cervseg.files import claim, read_json, write_json, write_text
+from cervseg.files import claim, read_json, write_text
 from cervseg.reports import JSON, SILENT, Progress, Report
 from cervseg.runs import Run
 
@@ -115,23 +113,26 @@ def train(
             check_resumed(run, config, dataset)
         else:
             write_text(run.config, dump_config(config))
-        for notice in tell_near_leaks(dataset.sources, near_pairs(dataset)):
+        alike = tell_near_leaks(dataset.sources, near_pairs(dataset))
+        for notice in alike:
             log.warning(notice)
-        found = {**tolerance.record(), **({} if fold is None else {"fold": fold})}
-        record = _open_record(run, config, dataset, resumed=resumed, found=found, team=team)
+        found: dict[str, JSON] = {**tolerance.record(), **({} if fold is None else {"fold": fold})}
+        found["data"] = {"splits": dataset.tally(), "alike": [*alike]}
+        _start(config, team)
+        record = open_record(run, config, dataset, resumed=resumed, found=found)
         try:
             setup = _setup(run, config, dataset, team=team)
             contract, state = _fit(setup, config, resume=resumed, progress=progress)
         except KeyboardInterrupt as exc:
             with suppress(CervsegError):  # on a full disk, say
-                _close_record(run, record, ended="interrupted")
+                close_record(run, record, ended="interrupted")
             raise Interrupted("interrupted; finished epochs are saved", hint=RESUME) from exc
         except CervsegError as exc:
             log.debug("ended: %s", exc)  # into log.txt; the command line tells it anyway
             with suppress(CervsegError):
-                _close_record(run, record, ended=f"{type(exc).__name__}: {exc}")
+                close_record(run, record, ended=f"{type(exc).__name__}: {exc}")
             raise
-        _close_record(run, record, ended=state.ended or "epochs")
+        close_record(run, record, ended=state.ended or "epochs")
     if config_words and fold is not None:
         config_words += f" --fold {fold}"
     return _report(run, contract, state, config_words=config_words)
@@ -185,49 +186,6 @@ def check_resumed(run: Run, config: Config, dataset: Dataset) -> None:
             f"{dataset.folder}: changed since the run in {run.folder} began",
             hint="start anew with --overwrite",
         )
-
-
-def _open_record(
-    run: Run,
-    config: Config,
-    dataset: Dataset,
-    *,
-    resumed: bool,
-    found: dict[str, JSON],
-    team: processes.Team,
-) -> dict[str, JSON]:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    record: dict[str, JSON] = (
-        read_json(run.record, what="run")
-        if resumed
-        else {"started": now, "seconds": 0.0, "seed": config.runtime.seed}
-    )
-    _start(config, team)
-    record.pop("format", None)
-    record |= {
-        **found,
-        "dataset": dataset.fingerprint,
-        "threads": config.runtime.threads or runtime.allowed_cores(),
-        "versions": runtime.versions(),
-        "machine": runtime.machine(),
-        "ended": None,
-        "resumed": [*_as_list(record.get("resumed")), *([now] if resumed else [])],
-    }
-    write_json(run.record, record)
-    return {**record, "clock": time.monotonic()}
-
-
-def _as_list(value: JSON) -> list[JSON]:
-    return list(value) if isinstance(value, list) else []
-
-
-def _close_record(run: Run, record: Mapping[str, JSON], *, ended: str) -> None:
-    closed = dict(record)
-    begun, seconds = closed.pop("clock"), closed["seconds"]
-    assert isinstance(begun, float) and isinstance(seconds, int | float)
-    closed["seconds"] = round(seconds + time.monotonic() - begun, 1)
-    closed["peak_memory"] = machine.peak_memory()
-    write_json(run.record, {**closed, "ended": ended})
 
 
 def _fit(

@@ -17,13 +17,17 @@ def read_output(folder: Path) -> Subject:
     Raises:
         DataError: A table is broken.
     """
-    columns = ("image", "class", "objects", "pixels")
+    columns = ("image", "class", "objects", "pixels", "tiles", "skipped", "seam")
     rows = [
         tuple(row[name] for name in columns)
         for path in sorted(folder.glob("summary*.csv"))
         for row in read_csv(path, columns, what="summary")
     ]
-    table = PageTable("Images", columns, rows, "A click on a column sorts by it.", sortable=True)
+    note = (
+        "A click on a column sorts by it. seam: how much more the probability changes across the "
+        "borders of tiles than elsewhere; 1 is seamless."
+    )
+    table = PageTable("Images", columns, rows, note, sortable=True)
     return Subject(
         str(folder), told=f"masks of images: {len({row[0] for row in rows})}", tables=(table,),
         cells=_places(folder),

@@ -28,6 +28,8 @@ from cervseg.runs import Run
 from cervseg.scoring.calibration import COARSE
 from cervseg.scoring.matching import FATES
 
+NONE_SEEN = "; none of them is among the {} that the model was fitted on"
+
 IN_TABLE = ("dice", "iou", "precision", "recall", "cells", "cell_recall", "cell_match",
             "panoptic_quality", "surface_dice", "hd95")  # fmt: skip
 """Of each image; `scores.csv` has all."""
@@ -71,6 +73,7 @@ def read_evaluation(path: Path, parts: Sequence[Path]) -> Subject:
         classes = cast(list[dict[str, JSON]], document["classes"])
         heading = str(document["heading"])
         failed = cast(list[str], document.get("failed", []))
+        compared = document.get("compared") or 0
         errors = cast(dict[str, float], document.get("calibration_error", {}))
         headline = tuple(h for record in classes for h in _headline(record))
         tables = [_summary_table(record) for record in classes]
@@ -95,7 +98,7 @@ def read_evaluation(path: Path, parts: Sequence[Path]) -> Subject:
     pictures = Pictures(parts)
     return Subject(
         str(path.parent),
-        told=heading,
+        told=heading + (NONE_SEEN.format(compared) if compared else ""),
         warnings=tuple(warnings),
         headline=headline,
         tables=(tables[0], *_fates(parts), *tables[1:]),
@@ -206,13 +209,29 @@ def read_run(run: Run) -> Subject:
         for path in (run.config, run.log)
         if path.is_file()
     ]
-    flat = [(words(key), _as_text(value)) for key, value in record.items() if key != "format"]
+    shown = {k: v for k, v in record.items() if k not in ("format", "data")}
+    flat = [(words(key), _as_text(value)) for key, value in shown.items()]
     table = PageTable("The run", ("", ""), flat, words=True)
     unfinished = () if record.get("ended") else ("the training has not ended",)
     return Subject(
-        str(run.folder), told="a training", warnings=unfinished, tables=(table,) if flat else (),
+        str(run.folder), told="a training", warnings=unfinished,
+        tables=(*_data_table(record), *((table,) if flat else ())),
         charts=tuple(charts), texts=tuple(texts),
     )  # fmt: skip
+
+
+def _data_table(record: Mapping[str, JSON]) -> Iterator[PageTable]:
+    data = record.get("data")
+    if not isinstance(data, dict) or not isinstance(data.get("splits"), dict):
+        return
+    splits = cast(dict[str, dict[str, JSON]], data["splits"])
+    rows = [(name, *map(str, counts.values())) for name, counts in splits.items()]
+    if record.get("allowed_leak"):
+        note = f"A leak was allowed: {_as_text(record['allowed_leak'])}"
+    else:
+        note = "No group and no picture, by its decoded pixels, is in two of them."
+    alike = "; ".join(map(str, cast(list[JSON], data.get("alike") or [])))
+    yield PageTable("Data", ("split", "images", "groups", "tiles"), rows, f"{note} {alike}".strip())
 
 
 def _calibration_charts(run: Run) -> Iterator[Chart]:

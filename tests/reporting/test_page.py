@@ -13,7 +13,7 @@ import pytest
 import cervseg
 from cervseg.classes import Classes
 from cervseg.errors import ConfigError, DataError, OutputError
-from cervseg.files import write_csv
+from cervseg.files import write_csv, write_json
 from cervseg.grid import Window
 from cervseg.images.overlays import write_picture
 from cervseg.reporting.charts import Bins, sweep_charts
@@ -163,8 +163,9 @@ def test_of_a_cross_validation_the_folds_are_put_together(tmp_path):
 
 def test_of_an_output_the_places_to_look_at_first_are_shown_worst_first(tmp_path):
     (tmp_path / "inference.json").write_text("{}")
-    write_csv(tmp_path / "summary.csv", ("image", "class", "objects", "pixels"),
-              [("a/b", HOSTILE, 2, 90), ("c", HOSTILE, 0, 0)])  # fmt: skip
+    columns = ("image", "class", "objects", "pixels", "tiles", "skipped", "seam")
+    write_csv(tmp_path / "summary.csv", columns,
+              [("a/b", HOSTILE, 2, 90, 6, 0, 1.0312), ("c", HOSTILE, 0, 0, 1, 0, "")])  # fmt: skip
     write_csv(
         tmp_path / "look_first.csv",
         ("pixels_expected_wrong", "image", "rank_in_image", "top", "left", "height", "width"),
@@ -179,6 +180,7 @@ def test_of_an_output_the_places_to_look_at_first_are_shown_worst_first(tmp_path
 
     (subject,) = read_subjects(tmp_path)
 
+    assert [row[-1] for row in subject.tables[0].rows] == ["1.0312", ""], "the seams"
     (places,) = subject.cells
     assert [cell.caption.partition(",")[0] for cell in places.pictures] == ["c", "a/b"]
     assert "80.0 pixels expected to be wrong" in places.pictures[0].caption
@@ -220,6 +222,31 @@ def test_a_run_shows_its_history_its_config_and_that_it_has_not_ended(tmp_path):
     assert "train: {epochs: 2}  # &lt;b&gt;" in page
 
 
+def test_a_run_tells_its_data_and_that_nothing_leaks(tmp_path):
+    counts = {"images": 12, "groups": 4, "tiles": 77}
+    data = {"splits": {"train": counts, "test": {**counts, "tiles": 0}}, "alike": ["a like <b>"]}
+    write_json(tmp_path / "run.json", {"ended": "epochs", "data": data})
+
+    page = page_of(tmp_path)
+    assert "No group and no picture, by its decoded pixels, is in two of them. a like &lt;b" in page
+    assert '<th scope="row">train</th><td>12</td><td>4</td><td>77</td>' in page
+
+    leak = {"reason": "one slide", "found": ["x"]}
+    write_json(tmp_path / "run.json", {"ended": "epochs", "data": data, "allowed_leak": leak})
+    page = page_of(tmp_path)
+    assert "A leak was allowed: reason: one slide" in page and "No group" not in page
+
+
+def test_an_evaluation_tells_with_how_many_images_of_the_training_it_was_compared(tmp_path):
+    folder = evaluation(tmp_path / "e")
+    document = json.loads((folder / "scores.json").read_text())
+    assert "the model was fitted on" not in page_of(folder)
+
+    (folder / "scores.json").write_text(json.dumps({**document, "compared": 54}))
+
+    assert "none of them is among the 54 that the model was fitted on" in page_of(folder)
+
+
 def test_the_sweep_is_that_of_the_pixels():
     curve, over = sweep_charts("cell", Bins([0.1, 0.4, 0.9], [60, 25, 15], [0, 10, 15]))
 
@@ -235,7 +262,7 @@ def test_a_window_around_a_cell_stays_inside():
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-def test_sorting_and_slider_work_in_a_browser_without_an_error(tmp_path):
+def test_sorting_slider_and_zoom_work_in_a_browser_without_an_error(tmp_path):
     page = page_of(evaluation(tmp_path / "e"))
     trial = """<script>
       const button = document.querySelector("table.sortable th:nth-child(2) button");
@@ -248,6 +275,11 @@ def test_sorting_and_slider_work_in_a_browser_without_an_error(tmp_path):
       seen.push(document.querySelector(".layers").style.getPropertyValue("--cut"));
       document.querySelector("[data-toggle=bare]").click();
       seen.push(getComputedStyle(document.querySelector(".over")).visibility);
+      const zoom = document.querySelectorAll("figure.field input")[1];
+      zoom.value = 300; zoom.dispatchEvent(new Event("input"));
+      const stage = document.querySelector(".stage");
+      seen.push(Math.round(document.querySelector(".layers").offsetWidth / stage.clientWidth));
+      seen.push(stage.scrollLeft > 0);
       document.body.dataset.seen = JSON.stringify(seen);
     </script></body>"""
     copy = tmp_path / "trial.html"
@@ -265,4 +297,4 @@ def test_sorting_and_slider_work_in_a_browser_without_an_error(tmp_path):
 
     assert "CONSOLE" not in ran.stderr
     seen = next(a["data-seen"] for tag, a in Tags(ran.stdout).tags if tag == "body")
-    assert json.loads(seen) == ["field_10", "field_10", "field_9", "20%", "hidden"]
+    assert json.loads(seen) == ["field_10", "field_10", "field_9", "20%", "hidden", 3, True]
