@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from cervseg.errors import BudgetError
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -3, -4, -8  # of mallopt(3)
 
 
@@ -23,6 +25,28 @@ def available_memory() -> int:
     if limit and used and limit[0].isdigit():
         free = min(free, int(limit[0]) - int(used[0]))
     return free
+
+
+LEAST = {"tensorflow": 850_000_000, "jax": 450_000_000}
+"""Bytes of a process that trains the smallest network, measured."""
+
+
+def require_memory_to_train(batch: int) -> None:
+    """Refuse a training that can't fit, before the backend is imported, which takes most of it.
+
+    Args:
+        batch: Bytes of a batch as float32.
+
+    Raises:
+        BudgetError: Less can be had than the smallest network needs.
+    """
+    least = LEAST.get(os.environ.get("KERAS_BACKEND", "tensorflow"), 0) + 2 * batch
+    free = available_memory()
+    if free < least:
+        raise BudgetError(
+            f"training needs {least / 1e9:.2f} GB or more, and {free / 1e9:.2f} GB can be had",
+            hint="more memory for the job, or a smaller train.batch_size or data.tile_size",
+        )
 
 
 def is_disk_full(folder: Path) -> bool:

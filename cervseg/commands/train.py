@@ -157,6 +157,7 @@ def _follow(config: Config, team: processes.Team, *, fold: int | None) -> Report
 
 def _start(config: Config, team: processes.Team) -> None:
     keys = config.runtime
+    machine.require_memory_to_train(config.train.batch_size * config.data.tile_size**2 * 3 * 4)
     machine.keep_all_blocks()
     runtime.start(
         device=keys.device,

@@ -1,6 +1,8 @@
 """What a training writes beside its results."""
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,19 @@ def test_another_failure_to_log_is_shown(tmp_path, capfd):
     handler.close()
 
     assert "Logging error" in capfd.readouterr().err
+
+
+def test_too_little_memory_is_refused_before_keras_is_imported(tmp_path):
+    """In a process of its own: in this one Keras is there already."""
+    code = (
+        "import sys; from cervseg import machine; from cervseg.errors import BudgetError\n"
+        "machine.available_memory = lambda: 700_000_000\n"
+        "try: machine.require_memory_to_train(8 * 320 * 320 * 12)\n"
+        "except BudgetError as error: print(error, 'keras' in sys.modules)"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert ran.stdout == "training needs 0.87 GB or more, and 0.70 GB can be had False\n", (
+        ran.stderr
+    )
