@@ -1,5 +1,6 @@
 """The folder that inference writes: where each file is, and what is known of each image."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,9 @@ from cervseg.errors import ConfigError, DataError
 from cervseg.files import read_json, write_csv, write_json
 from cervseg.inference.decision import ClassCount
 from cervseg.reports import JSON
+
+LONGEST_ENDING = ".1000.partial.jpg"
+"""Of the files of one image, while they are written."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,21 @@ class OutputFolder:
 
     folder: Path
     share: str = ""
+
+    def require_room(self, name: str) -> None:
+        """Check that the files of an image can have its name.
+
+        Raises:
+            DataError: It is too long.
+        """
+        most = os.pathconf(self.folder, "PC_NAME_MAX") - len(LONGEST_ENDING)
+        length = len(os.fsencode(Path(name).name))
+        if length > most:
+            raise DataError(
+                f"{name}: its name is {length} bytes long; those of its outputs end in more, so "
+                f"{most} is the most",
+                hint="rename the image",
+            )
 
     def mask(self, name: str, *, large: bool = False) -> Path:
         """Class indices with a palette: PNG, or OME-TIFF of a large image."""

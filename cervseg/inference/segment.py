@@ -73,10 +73,11 @@ class Segmenter:
         Bands of a large image that are there already are not predicted again.
 
         Raises:
-            DataError: Part of the image can't be read.
+            DataError: Part of the image can't be read, or its name is too long.
             ConfigError: Its bands were made with other settings.
             CheckError: The self-check is over its limit.
         """
+        self.assembly.output.require_room(name)
         job = _Job(self, image, path=path, name=name)
         report = job.tiled(progress) if self.plan else job.whole()
         if job.large:  # what it was worked with
@@ -91,7 +92,12 @@ class Segmenter:
         return Bands(parts.missing(), len(parts.grid.starts(parts.grid.height)))
 
     def predict_bands(self, image: Image, path: Path, name: str, *, bands: Collection[int]) -> None:
-        """Predict some bands of a large image and leave them in its folder."""
+        """Predict some bands of a large image and leave them in its folder.
+
+        Raises:
+            DataError: See `segment`.
+        """
+        self.assembly.output.require_room(name)
         job = _Job(self, image, path=path, name=name)
         job.fill(job.open_parts(), bands=bands)
 

@@ -69,3 +69,11 @@ def test_shares_of_a_folder_have_records_of_their_own(tmp_path):
     assert shared.record.name == "inference_2_of_8.json"
     assert shared.summary.name == "summary_2_of_8.csv"
     assert shared.mask("a") == alone.mask("a")
+
+
+def test_a_name_too_long_for_its_outputs_is_refused_before_anything_is_written(tmp_path):
+    output = OutputFolder(tmp_path)
+
+    output.require_room(f"deep/{'x' * 238}")
+    with pytest.raises(DataError, match="its name is 240 bytes long; .* so 238 is the most"):
+        output.require_room(f"deep/{'ü' * 120}")
