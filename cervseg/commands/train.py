@@ -47,6 +47,7 @@ FREE_ON_RESUME = (
     "train.output",
     "train.plot_metrics",
     "train.previews",
+    "train.temperature",
     "train.tensorboard",
     "train.workers",
     "runtime.coordinator",
@@ -111,8 +112,7 @@ def train(
     with claim(run.folder, overwrite=overwrite, resume=resumed or afresh), logged(run):
         if resumed:
             check_resumed(run, config, dataset)
-        else:
-            write_text(run.config, dump_config(config))
+        write_text(run.config, dump_config(config))
         alike = tell_near_leaks(dataset.sources, near_pairs(dataset))
         for notice in alike:
             log.warning(notice)

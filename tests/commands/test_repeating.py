@@ -9,6 +9,8 @@ import pytest
 from PIL import Image as Pillow
 
 from cervseg.config import Config
+from cervseg.config.loader import load_config
+from cervseg.contract import Contract
 from cervseg.errors import CheckError, ConfigError, DataError, OutputError
 from cervseg.files import read_json, write_json
 
@@ -199,3 +201,17 @@ def test_an_unfinished_run_and_a_changed_dataset_are_refused(run, config, tmp_pa
     write_json(run / "run.json", {**record, "ended": "interrupted"})
     with pytest.raises(DataError, match="the training has not ended"):
         verify(run)
+
+
+def test_a_finished_run_may_take_another_temperature_and_tells_it(run, config):
+    from cervseg.commands.train import train
+
+    runtime = config.runtime.model_copy(update={"seed": 4})
+    changed = into(config, run, temperature=2.0).model_copy(update={"runtime": runtime})
+    before = (run / "history.csv").read_bytes()
+
+    train(changed, resume=True)
+
+    assert Contract.load(run / "model").temperature == 2.0
+    assert load_config(run / "config.yaml").config.train.temperature == 2.0
+    assert (run / "history.csv").read_bytes() == before
