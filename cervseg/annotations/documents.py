@@ -11,21 +11,23 @@ LARGEST = 512 * 2**20
 """Bytes of a JSON file; parsed it takes some ten times as much memory."""
 
 
-def read_document(path: Path, *, what: str) -> JSON:
+def read_document(path: Path, *, what: str, finite: bool = True) -> JSON:
     """Parse a JSON file.
 
     Args:
         path: The file.
         what: What it should be, for the error.
+        finite: Refuse NaN and Infinity, which are no JSON; else they are read as numbers.
 
     Raises:
         DataError: Missing, over 512 MB, no JSON, or nested too deeply.
     """
+    take = _refuse_constant if finite else float
     try:
         if path.stat().st_size > LARGEST:
             raise DataError(f"{path}: over {LARGEST // 2**20} MB, too large for {what}")
         text = path.read_text(encoding="utf-8-sig")
-        return json.loads(text, parse_constant=_refuse_constant)  # type: ignore[no-any-return]
+        return json.loads(text, parse_constant=take)  # type: ignore[no-any-return]
     except FileNotFoundError as exc:
         raise DataError(f"{path}: no such file") from exc
     except RecursionError as exc:

@@ -28,7 +28,8 @@ def read_geojson(path: Path) -> list[Shape]:
     Raises:
         DataError: Names the file and the feature that is broken or of another geometry.
     """
-    features = read_document(path, what="GeoJSON")
+    # QuPath writes NaN for a measurement that it could not take.
+    features = read_document(path, what="GeoJSON", finite=False)
     if isinstance(features, dict):
         features = [features] if features.get("type") == "Feature" else features.get("features")
     if not isinstance(features, list):

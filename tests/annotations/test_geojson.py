@@ -99,6 +99,13 @@ def test_the_nucleus_inside_the_feature_of_a_cell_is_not_read(tmp_path):
     assert len(read_geojson(saved(tmp_path, cell))) == 1
 
 
+def test_a_measurement_that_qupath_could_not_take_is_no_error(tmp_path):
+    one = feature(measurements={"Nucleus/Cell area ratio": float("nan")})
+
+    assert "NaN" in saved(tmp_path, one).read_text()
+    assert read_geojson(saved(tmp_path, one))[0].polygons[0].area == 28
+
+
 def test_no_features_are_no_shapes(tmp_path):
     assert read_geojson(saved(tmp_path, {"type": "FeatureCollection", "features": []})) == []
 
@@ -108,8 +115,10 @@ def test_no_features_are_no_shapes(tmp_path):
     [
         ("[", "not readable as GeoJSON: Expecting value: line 1 column 2 (char 1)"),
         ("[" * 100_000, "not readable as GeoJSON: nested too deeply"),
-        ("[NaN]", "not readable as GeoJSON: NaN is no number of JSON"),
-        ("[-Infinity]", "not readable as GeoJSON: -Infinity is no number of JSON"),
+        ("[NaN]", "feature 1: an object expected, not NaN"),
+        ("[-Infinity]", "feature 1: an object expected, not -Infinity"),
+        ("[" + json.dumps(feature()).replace("9", "NaN") + "]",
+         "feature 1: a coordinate that is not finite"),
         ({"type": "Polygon"}, "no features in it, so it is no export of QuPath"),
         (3, "no features in it, so it is no export of QuPath"),
         ([feature(), 3], "feature 2: an object expected, not 3"),
