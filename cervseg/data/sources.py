@@ -26,7 +26,7 @@ from cervseg.data.truth import (
     Truth,
 )
 from cervseg.errors import ConfigError, DataError
-from cervseg.images.image import find_images
+from cervseg.images.image import find_images, image_name
 from cervseg.images.masks import MaskOptions
 
 S = TypeVar("S", FolderSource, GeojsonSource, CocoSource, LabelImageSource)
@@ -93,15 +93,34 @@ def _listed(
 
 
 def _by_stem(
-    images: Sequence[Path], files: Sequence[Path], *, lonely: bool
+    images: Sequence[Path], files: Sequence[Path]
 ) -> tuple[dict[Path, Path | None], list[str]]:
     """The file of each image's stem, and what is wrong with the names of the files."""
     by_stem = {path.stem: path for path in files}
     problems = repeated_names((path.stem, path) for path in files)
-    if lonely:
-        stems = {path.stem for path in images}
-        problems += [f"{path}: no image of this name" for path in files if path.stem not in stems]
+    stems = {path.stem for path in images}
+    problems += [f"{path}: no image of this name" for path in files if path.stem not in stems]
     return {image: by_stem.get(image.stem) for image in images}, problems
+
+
+def _by_any_name(
+    images: Sequence[Path], files: Sequence[Path]
+) -> tuple[dict[Path, Path | None], list[str]]:
+    """The annotation of each image, and what is wrong with the names.
+
+    Of `a.ome.tif` it may be called `a`, as `tiled-infer` calls it, `a.ome` or, as QuPath calls
+    an image in a project, `a.ome.tif`.
+    """
+    by_stem = {path.stem: path for path in files}
+    problems = repeated_names((path.stem, path) for path in files)
+    found: dict[Path, Path | None] = {}
+    for image in images:
+        names = dict.fromkeys((image.stem, image_name(image), image.name))
+        own = [by_stem[name] for name in names if name in by_stem]
+        found[image] = own[0] if own else None
+        if len(own) > 1:
+            problems.append(f"{own[0]} and {own[1]}: both for {image}")
+    return found, problems
 
 
 def _list_folders(source: FolderSource, config: DataConfig) -> Listed:
@@ -111,7 +130,7 @@ def _list_folders(source: FolderSource, config: DataConfig) -> Listed:
         if part.images.resolve() == part.masks.resolve():
             raise ConfigError(f"'data.source': images and masks are one folder, {part.images}")
         images, masks = find_images(part.images), find_images(part.masks)
-        files, wrong = _by_stem(images, masks, lonely=True)
+        files, wrong = _by_stem(images, masks)
         problems += wrong
         for image, mask in files.items():
             truth = MaskFile(mask, reading, options) if mask else None
@@ -141,7 +160,7 @@ def _list_geojson(source: GeojsonSource, config: DataConfig) -> Listed:
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder")
         found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in GEOJSON_SUFFIXES)
-        files, wrong = _by_stem(find_images(part.images), found, lonely=False)
+        files, wrong = _by_any_name(find_images(part.images), found)
         problems += wrong
         for image, file in files.items():
             truth = GeojsonFile(file, source.rename) if file else None

@@ -110,6 +110,36 @@ def test_geojson_may_lie_in_a_folder_of_its_own_and_other_names_are_renamed(tmp_
     assert found.objects.max() == 1 and not found.objects[13].any()
 
 
+@pytest.mark.parametrize(
+    ("image", "annotation"),
+    [("a.png", "a.png.geojson"), ("a.ome.tif", "a.geojson"), ("a.ome.tif", "a.ome.geojson"),
+     ("a.ome.tif", "a.ome.tif.geojson"), ("a.b.png", "a.b.json")],
+)  # fmt: skip
+def test_geojson_may_be_called_as_tiled_infer_or_a_script_of_qupath_calls_it(
+    tmp_path, image, annotation
+):
+    source = geojson(tmp_path, feature("cell", box(2, 3, 9, 11)))
+    photograph(tmp_path / "images" / image)
+    (tmp_path / "images" / "a.geojson").rename(tmp_path / "images" / annotation)
+    if image != "a.png":
+        (tmp_path / "images" / "a.png").unlink()
+
+    np.testing.assert_array_equal(read(source).mask, drawn((2, 3, 9, 11)))
+
+
+def test_two_annotations_of_one_image_are_refused_whatever_their_names(tmp_path):
+    source = geojson(tmp_path, feature("cell", box(2, 3, 9, 11)))
+    (tmp_path / "images" / "a.png.geojson").write_text("[]")
+
+    with pytest.raises(DataError) as caught:
+        find_fields(DataConfig.model_validate({"source": source}))
+
+    assert str(caught.value).split("\n")[1:] == [
+        f"  {tmp_path}/images/a.geojson and {tmp_path}/images/a.png.geojson: "
+        f"both for {tmp_path}/images/a.png"
+    ]
+
+
 def test_a_class_that_the_config_does_not_name_is_refused_with_the_names_found(tmp_path):
     source = geojson(tmp_path, feature("Stroma", box(2, 3, 9, 11)), feature("", box(2, 3, 9, 11)))
 
