@@ -16,6 +16,9 @@ from cervseg.reports import JSON
 UNCLASSIFIED = "unclassified"
 """The name of an annotation that has no classification."""
 
+LOOK_FIRST = "look first"
+"""The class of the squares of `tiled_infer.look_first`: places to look at, no truth."""
+
 _IGNORED_COLOUR = (180, 180, 180)
 
 

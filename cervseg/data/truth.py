@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cervseg.annotations.coco import CocoFile
-from cervseg.annotations.geojson import read_geojson
+from cervseg.annotations.geojson import LOOK_FIRST, read_geojson
 from cervseg.annotations.label_images import read_label_image
 from cervseg.annotations.shapes import Labels, Shape, paint
 from cervseg.annotations.sipakmed import Contours, SipakmedField, read_contours
@@ -117,6 +117,8 @@ class GeojsonFile:
     def read(self, height: int, width: int, classes: Classes) -> Found:
         """See `Truth`."""
         shapes = read_geojson(self.path)
+        if LOOK_FIRST not in self.rename:  # left over from the correction
+            shapes = [shape for shape in shapes if shape.name != LOOK_FIRST]
         return _painted(
             shapes, (height, width), classes=classes, rename=self.rename, where=self.path
         )

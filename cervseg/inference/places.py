@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cervseg.annotations.geojson import LOOK_FIRST
 from cervseg.arrays import RGB
 from cervseg.classes import Classes
 from cervseg.errors import DataError
@@ -18,8 +19,6 @@ from cervseg.images.resampling import nearest_indices
 from cervseg.images.sheets import thumbnail
 from cervseg.inference.rows import Rows
 from cervseg.inference.uncertainty import Place
-
-NAME = "look first"
 
 PICTURE = 512
 """Side of one at most, pixels."""
@@ -47,8 +46,8 @@ def _feature(rank: int, place: Place, scale: tuple[float, float]) -> dict[str, o
         "geometry": {"type": "Polygon", "coordinates": [ring]},
         "properties": {
             "objectType": "annotation",
-            "name": f"{NAME} {rank}",
-            "classification": {"name": NAME, "color": [255, 160, 0]},
+            "name": f"{LOOK_FIRST} {rank}",
+            "classification": {"name": LOOK_FIRST, "color": [255, 160, 0]},
             "measurements": {"Rank": rank, "Pixels expected to be wrong": round(place.wrong, 1)},
         },
     }

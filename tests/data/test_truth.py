@@ -149,6 +149,24 @@ def test_a_class_that_the_config_does_not_name_is_refused_with_the_names_found(t
     )
 
 
+def test_squares_where_to_look_first_are_no_truth_unless_renamed(tmp_path):
+    from cervseg.grid import Window
+    from cervseg.inference.places import write_places
+    from cervseg.inference.uncertainty import Place
+
+    squares = tmp_path / "squares.geojson"
+    write_places(squares, [Place(Window(1, 2, 16, 16), 3.0)], scale=(1, 1))
+    left_over = json.loads(squares.read_text())["features"]
+    source = geojson(tmp_path, feature("cell", box(2, 3, 9, 11)), *left_over)
+
+    found = read(source)
+
+    np.testing.assert_array_equal(found.mask, drawn((2, 3, 9, 11)))
+    assert found.objects.max() == 1
+    ignored = read(source | {"rename": {"look first": "ignore"}}).mask
+    assert ignored[10, 10] == 255 and ignored[3, 4] == 1
+
+
 def test_a_shape_outside_its_image_is_told_with_file_and_record(tmp_path):
     source = geojson(
         tmp_path, feature("cell", box(2, 3, 9, 11)), feature("cell", box(90, 3, 99, 9))
