@@ -23,13 +23,14 @@ MOST_SHOWN = 10
 """Of the weights that did not fit; `log.txt` has them all."""
 
 
-def take_ready_made(config: Network, path: Path | None, network: Tensor) -> None:
+def take_ready_made(config: Network, path: Path | None, network: Tensor, *, into: Contract) -> None:
     """Fill a new network with the weights of its encoder, then with those of another model.
 
     Args:
         config: Section `model`; its `encoder_weights` are taken.
         path: `train.start_from`.
         network: Of section `model`.
+        into: Its contract as far as it is known.
 
     Raises:
         ModelError: Weights are missing, broken or of another network.
@@ -41,24 +42,41 @@ def take_ready_made(config: Network, path: Path | None, network: Tensor) -> None
             load_encoder(network, config.encoder_weights)
         log.info("encoder weights: %s", config.encoder_weights)
     if path is not None:
-        start_from(path, network)
+        start_from(path, network, into=into)
 
 
-def start_from(path: Path, network: Tensor) -> None:
+def start_from(path: Path, network: Tensor, *, into: Contract) -> None:
     """Take over the weights of another model where names and shapes agree, and tell which.
 
+    Args:
+        path: Of the model.
+        network: To fill.
+        into: The network's contract as far as it is known.
+
     Raises:
-        ModelError: There is no model, or nothing of it fits.
+        ModelError: There is no model, or nothing of it fits, or, where it is of another
+            architecture, less than half: what fits then fits by chance.
     """
     weights = find_model(path) / WEIGHTS
     taken = take_weights(weights, network)
     if not taken.fitting:
         raise ModelError(f"{weights}: none of its weights fits the network")
-    if Contract.load(weights.parent).color_order == "BGR":
+    before, total = Contract.load(weights.parent), len(taken.fitting) + len(taken.other)
+    if before.architecture != into.architecture and 2 * len(taken.fitting) < total:
+        raise ModelError(
+            f"{path}: only {len(taken.fitting)} of {total} weights fit: it is of architecture "
+            f"{before.architecture}, the config's is {into.architecture}",
+            hint=f"say model.architecture={before.architecture}, or start from another model",
+        )
+    if before.scale != into.scale:
+        log.warning(
+            "%s learned at scale %g, these tiles are at %g: what it knows has another size",
+            path, before.scale, into.scale,
+        )  # fmt: skip
+    if before.color_order == "BGR":
         first = next(layer for layer in network.layers if layer.weights).weights[0]
         if first.path in taken.fitting:  # it saw blue first; a training shows red first
             first.assign(np.asarray(first)[:, :, ::-1])
-    total = len(taken.fitting) + len(taken.other)
     log.info("%d of %d weights start from %s", len(taken.fitting), total, path)
     left = [*taken.other, *(f"{name}: only in {path}" for name in taken.unused)]
     for line in left[:MOST_SHOWN]:

@@ -158,7 +158,7 @@ def _fit(setup: Setup, *, resume: bool, progress: Progress) -> tuple[Contract, S
     _check_memory(model, setup)
     state = load_state(setup.run.state, model) if resume else None
     if state is None:
-        take_ready_made(setup.model, setup.train.start_from, network)
+        take_ready_made(setup.model, setup.train.start_from, network, into=contract)
         state = State()
     if state.ended == "stop" and not processes.agreed(setup.team, setup.run.stop.exists()):
         state.ended = None

@@ -170,8 +170,8 @@ def test_a_training_starts_from_its_weights(packaged, model):
 
     contract = Contract.load(model)
     network, given = (build_network(contract, where="here") for _ in range(2))
-    start_from(Path("builtin:metaplastic"), network)
-    start_from(model, given)
+    start_from(Path("builtin:metaplastic"), network, into=contract)
+    start_from(model, given, into=contract)
 
     for one, other in zip(network.weights, given.weights, strict=True):
         np.testing.assert_array_equal(np.asarray(one), np.asarray(other))

@@ -48,7 +48,7 @@ def test_weights_of_the_same_network_are_all_taken(model, caplog):
 
     new, old = network(), values(load_model(model, contract()))
     with caplog.at_level(logging.INFO, "cervseg"):
-        start_from(model, new)
+        start_from(model, new, into=contract())
 
     for path, value in values(new).items():
         np.testing.assert_array_equal(value, old[path])
@@ -63,7 +63,7 @@ def test_what_does_not_fit_keeps_its_values_and_is_told(model, caplog):
     new, old = network(num_layers=3), values(load_model(model, contract()))
     before = values(new)
     with caplog.at_level(logging.DEBUG, "cervseg"):
-        start_from(model, new)
+        start_from(model, new, into=contract())
 
     after = values(new)
     taken = {path for path in after if not np.array_equal(after[path], before[path])}
@@ -77,7 +77,7 @@ def test_only_ten_are_told_on_the_screen(model, caplog):
     from cervseg.training.beginning import start_from
 
     with caplog.at_level(logging.INFO, "cervseg"):
-        start_from(model, network(num_layers=4))
+        start_from(model, network(num_layers=4), into=contract())
 
     lines = [m for m in caplog.messages if m.startswith("  ")]
     assert len(lines) == 11 and lines[-1].endswith(" more, in log.txt")
@@ -90,9 +90,36 @@ def test_a_model_of_which_nothing_fits_is_refused(model):
         file["other/kernel"] = np.zeros(3, "float32")
 
     with pytest.raises(ModelError) as caught:
-        start_from(model, network())
+        start_from(model, network(), into=contract())
 
     assert str(caught.value) == (f"{model}/model.weights.h5: none of its weights fits the network")
+
+
+def test_another_architecture_of_which_little_fits_is_refused_and_named(model):
+    from dataclasses import replace
+
+    from cervseg.training.beginning import start_from
+
+    other = replace(contract(), architecture="lite_unet")
+    with pytest.raises(ModelError) as caught:
+        start_from(model, network(num_layers=4), into=other)
+
+    assert str(caught.value) == (
+        f"{model}: only 24 of 78 weights fit: it is of architecture unet, the config's is lite_unet"
+    )
+    assert caught.value.hint == "say model.architecture=unet, or start from another model"
+    start_from(model, network(), into=other)  # all of it fits
+
+
+def test_a_start_at_another_scale_is_told(model, caplog):
+    from dataclasses import replace
+
+    from cervseg.training.beginning import start_from
+
+    start_from(model, network(), into=replace(contract(), scale=0.375))
+
+    told = f"{model} learned at scale 1, these tiles are at 0.375: what it knows has another size"
+    assert told in [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
 
 
 def test_frozen_layers_are_those_of_the_pattern():
