@@ -12,6 +12,7 @@ from cervseg.errors import ConfigError
 from cervseg.inference.assembly import Assembly
 from cervseg.inference.budget import Memory, within
 from cervseg.inference.decision import decision_for
+from cervseg.inference.objects.files import ObjectType
 from cervseg.inference.outputs import OutputFolder, coloured_classes
 from cervseg.inference.prediction import plan_tiles
 from cervseg.inference.segment import Model, Segmenter
@@ -19,6 +20,13 @@ from cervseg.reports import JSON
 
 if TYPE_CHECKING:
     from cervseg.engines.settings import EngineName
+
+_OBJECTS: dict[bool | str, ObjectType | None] = {
+    False: None,
+    True: "detection",
+    "annotations": "annotation",
+}
+"""What key `objects` says of what is written."""
 
 
 class Opening(NamedTuple):
@@ -100,7 +108,7 @@ def _assembly(opening: Opening, contract: Contract) -> Assembly:
         probabilities=section.probabilities,
         disagreement=section.disagreement,
         overlays=section.overlays,
-        objects=section.objects,
+        objects=_OBJECTS[section.objects],
         look_first=section.look_first,
         threads=settings.threads or runtime.allowed_cores(),
     )

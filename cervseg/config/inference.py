@@ -78,7 +78,11 @@ class InferConfig(Section):
     overlays: bool = Field(
         True, description="also draw masks over images, and an overview of the first images"
     )
-    objects: bool = Field(True, description="also write objects, as GeoJSON and CSV")
+    objects: bool | Literal["annotations"] = Field(
+        True,
+        description="also write objects, as GeoJSON and CSV; annotations: such as QuPath lets one "
+        "reshape, where detections can only be deleted",
+    )
     look_first: int = Field(
         0,
         ge=0,

@@ -22,7 +22,7 @@ from cervseg.images.pyramid import write_pyramid
 from cervseg.images.resampling import nearest_indices
 from cervseg.images.segments import KEPT, keep_less
 from cervseg.inference.decision import ClassCount, Decision, Inside
-from cervseg.inference.objects.files import write_objects
+from cervseg.inference.objects.files import ObjectType, write_objects
 from cervseg.inference.objects.finding import Segment, find_objects
 from cervseg.inference.outputs import OutputFolder
 from cervseg.inference.parts import to_steps
@@ -50,7 +50,7 @@ class Assembly:
         probabilities: Also write them.
         disagreement: The last channel is one; write it.
         overlays: Also draw the mask over the image.
-        objects: Also write outlines.
+        objects: As what to write outlines; None: not at all.
         look_first: Places of each image to write, where the model is least sure.
         threads: That compress.
         piece: Pixels worked on at once, about.
@@ -64,7 +64,7 @@ class Assembly:
     probabilities: bool = False
     disagreement: bool = False
     overlays: bool = True
-    objects: bool = True
+    objects: ObjectType | None = "detection"
     look_first: int = 0
     threads: int = 1
     piece: int = PIECE
@@ -147,12 +147,15 @@ class Assembly:
     def _write_objects(
         self, name: str, image: Image, mask: Rows, *, found: Iterable[Segment], mpp: float | None
     ) -> tuple[ClassCount, ...]:
-        if not self.objects:
+        if self.objects is None:
             return _count(found, self.classes)
         path = self.output.objects(name)
         scale = (image.height / mask.height, image.width / mask.width)
         table = path.with_suffix(".csv")
-        return tuple(write_objects(path, table, found, classes=self.classes, mpp=mpp, scale=scale))
+        counts = write_objects(
+            path, table, found, classes=self.classes, mpp=mpp, scale=scale, kind=self.objects
+        )
+        return tuple(counts)
 
     def _write_places(self, name: str, image: Image, mask: Rows, *, probabilities: Rows) -> None:
         places, first = Places(mask.height, mask.width), self.decision.first_channel

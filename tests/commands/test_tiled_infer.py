@@ -172,6 +172,20 @@ def test_the_mask_of_a_level_is_smaller_and_objects_stay_in_pixels_of_the_image(
     assert corners[:, 0].max() > 0.8 * WIDTH and corners[:, 1].max() > 0.8 * HEIGHT
 
 
+@pytest.mark.parametrize(
+    ("asked", "kinds"),
+    [("true", {"detection"}), ("annotations", {"annotation"}), ("false", None)],
+)
+def test_objects_are_detections_or_annotations_or_not_written(*, run, tmp_path, asked, kinds):
+    run("out", f"objects={asked}")
+
+    path = tmp_path / "out/objects/slide.geojson"
+    assert path.is_file() == (kinds is not None)
+    if kinds:
+        features = json.loads(path.read_text())["features"]
+        assert {f["properties"]["objectType"] for f in features} == kinds
+
+
 def test_without_overlays_there_are_masks_and_no_picture(run, tmp_path):
     with_them, without = run("with"), run("without", "overlays=false")
 

@@ -83,7 +83,7 @@ def test_probabilities_are_read_piece_by_piece(written, monkeypatch, *, piece, r
 
 
 def test_the_mask_holds_class_indices_under_a_palette(written):
-    folder, _ = written(objects=False)
+    folder, _ = written(objects=None)
 
     with Pillow.open(folder / "masks/slide 1/field.3.png") as file:
         assert file.mode == "P"
@@ -95,7 +95,7 @@ def test_what_is_told_before_the_mask_gets_its_name(written):
     rows = np.zeros((9, 13, 1), np.float32)
     rows[1:4, 1:3] = rows[6:8, 5:9] = 1
 
-    for objects in (True, False):
+    for objects in ("detection", None):
         _, (counts, areas) = written(
             rows, channels=1, classes=Classes.of({"cell": "#00ff00"}), objects=objects
         )

@@ -108,3 +108,13 @@ def road(started, tmp_path_factory):
         road.ran[command] = road(command, "c.yaml", "--json")
         assert road.ran[command].code == 0, road.ran[command].err
     return road
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A folder where commands of the pages find `scripts/` and `configs/`, as in a clone."""
+    folder = tmp_path / "a clone"
+    folder.mkdir()
+    for name in ("scripts", "configs"):
+        (folder / name).symlink_to(REPOSITORY / name)
+    return Road(folder)

@@ -31,7 +31,7 @@ def marked(what):
 
 def commands(page):
     """Every `cervseg …` of a page that is a whole command: in blocks, and between backticks."""
-    text = page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")  # a long one goes on below
     lines = [line for block in blocks("(?:bash|console)?", text) for line in block.splitlines()]
     lines += re.findall(r"`(cervseg [^`]+)`", text)
     parts = [part.strip() for line in lines for part in line.split("|")]

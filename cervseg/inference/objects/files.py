@@ -1,25 +1,25 @@
 """Objects as GeoJSON, which QuPath opens, and as a table; written while they are found.
 
 All coordinates and measures are in pixels of the image at full resolution (level 0). The GeoJSON is
-a collection of detections as QuPath exports them: `objectType`, `classification` with name and
-colour, `measurements` by name. An object whose parts touch only at corners is a MultiPolygon. The
-table has a row an object, with the same `id`: window, centroid (`row`, `column`), area, perimeter,
-the diameter of the circle of equal area, mean probability, number of holes.
+a collection of detections, or annotations, as QuPath exports them: `objectType`, `classification`
+with name and colour, `measurements` by name. An object whose parts touch only at corners is a
+MultiPolygon. The table has a row an object, with the same `id`: window, centroid (`row`, `column`),
+area, perimeter, the diameter of the circle of equal area, mean probability, number of holes.
 """
 
 import hashlib
 import json
 import math
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cervseg.annotations.rings import Ring
-from cervseg.classes import Classes, Colour
+from cervseg.classes import Classes
 from cervseg.files import write_csv, writing
 from cervseg.inference.decision import ClassCount
 from cervseg.inference.objects.finding import Segment
@@ -29,6 +29,8 @@ COLUMNS = (
     "id", "class", "top", "left", "height", "width", "row", "column", "area_px", "area_um2",
     "perimeter_px", "perimeter_um", "diameter_px", "probability", "holes",
 )  # fmt: skip
+
+ObjectType = Literal["detection", "annotation"]
 
 _POINTS = 50_000
 """Written at once: an outline may have millions."""
@@ -42,6 +44,7 @@ def write_objects(
     classes: Classes,
     mpp: float | None,
     scale: tuple[float, float] = (1, 1),
+    kind: ObjectType = "detection",
 ) -> list[ClassCount]:
     """Write objects one after another; each file whole or not at all.
 
@@ -54,6 +57,7 @@ def write_objects(
         classes: Their names and colours.
         mpp: Micrometres per pixel at level 0; None leaves micrometres empty.
         scale: Level-0 pixels per pixel of the mask, down and across.
+        kind: What QuPath takes them for. It lets nobody change the outline of a detection.
 
     Returns:
         Objects, and pixels of the mask, of each class.
@@ -67,7 +71,7 @@ def write_objects(
     with writing(geojson) as partial, partial.open("w", encoding="utf-8") as file:
         file.write('{"type": "FeatureCollection", "features": [')
         counted = _counted(segments, counts)
-        write_csv(table, COLUMNS, _rows(file, counted, classes=classes, sizes=sizes))
+        write_csv(table, COLUMNS, _rows(file, counted, classes=classes, sizes=sizes, kind=kind))
         file.write("\n]}\n")
     return [ClassCount(name, *count) for name, count in zip(classes.names, counts, strict=True)]
 
@@ -81,7 +85,12 @@ def _counted(segments: Iterable[Segment], counts: list[list[int]]) -> Iterator[S
 
 
 def _rows(
-    file: TextIO, segments: Iterable[Segment], *, classes: Classes, sizes: "_Sizes"
+    file: TextIO,
+    segments: Iterable[Segment],
+    *,
+    classes: Classes,
+    sizes: "_Sizes",
+    kind: ObjectType,
 ) -> Iterator[list[object]]:
     """The rows of the table; each feature is written just before its row is given."""
     for number, segment in enumerate(segments):
@@ -89,7 +98,12 @@ def _rows(
         colour = classes.colours[segment.class_index - 1]
         identity = _identity(number, name, segment)
         file.write(",\n" if number else "\n")
-        _write_feature(file, segment, sizes, identity=identity, name=name, colour=colour)
+        properties: dict[str, JSON] = {
+            "objectType": kind,
+            "classification": {"name": name, "color": list(colour)},
+            "measurements": sizes.measurements(segment),
+        }
+        _write_feature(file, segment, sizes, identity=identity, properties=properties)
         yield [identity, name, *sizes.row(segment)]
 
 
@@ -162,7 +176,12 @@ def _identity(number: int, name: str, segment: Segment) -> str:
 
 
 def _write_feature(
-    file: TextIO, segment: Segment, sizes: _Sizes, *, identity: str, name: str, colour: Colour
+    file: TextIO,
+    segment: Segment,
+    sizes: _Sizes,
+    *,
+    identity: str,
+    properties: Mapping[str, JSON],
 ) -> None:
     is_single = len(segment.polygons) == 1
     kind = "Polygon" if is_single else "MultiPolygon"
@@ -175,11 +194,6 @@ def _write_feature(
             _write_points(file, sizes.points(ring))
             file.write("]")
         file.write("]")
-    properties: dict[str, JSON] = {
-        "objectType": "detection",
-        "classification": {"name": name, "color": list(colour)},
-        "measurements": sizes.measurements(segment),
-    }
     text = json.dumps(properties, ensure_ascii=False)
     file.write(f'{"}" if is_single else "]}"}, "properties": {text}}}')
 

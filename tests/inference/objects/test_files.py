@@ -46,10 +46,12 @@ def segments_of(mask):
     return find_objects(RowArray(mask), answers, first_channel=0)
 
 
-def written(folder, mask=MASK, *, mpp=None, scale=(1, 1)):
+def written(folder, mask=MASK, *, mpp=None, scale=(1, 1), **kind):
     """Write, and read back with other people's readers: features, rows, counts."""
     geojson, table = folder / "objects.geojson", folder / "objects.csv"
-    counts = write_objects(geojson, table, segments_of(mask), classes=CLASSES, mpp=mpp, scale=scale)
+    counts = write_objects(
+        geojson, table, segments_of(mask), classes=CLASSES, mpp=mpp, scale=scale, **kind
+    )
     with table.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return json.loads(geojson.read_text(encoding="utf-8")), rows, counts
@@ -86,6 +88,15 @@ def test_a_feature_is_what_qupath_exports(tmp_path):
     assert first["geometry"]["coordinates"] == [[[4, 0], [5, 0], [5, 1], [4, 1], [4, 0]]]
     assert uuid.UUID(first["id"]).version == 5
     assert first["id"] != second["id"]
+
+
+def test_as_annotations_only_the_type_is_another(tmp_path):
+    detections, rows, _ = written(tmp_path / "a")
+    annotations, same, _ = written(tmp_path / "b", kind="annotation")
+
+    assert {f["properties"].pop("objectType") for f in annotations["features"]} == {"annotation"}
+    assert {f["properties"].pop("objectType") for f in detections["features"]} == {"detection"}
+    assert annotations == detections and rows == same
 
 
 def test_a_row_of_the_table_by_hand(tmp_path):
