@@ -6,7 +6,7 @@ import resource
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,15 +16,39 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -3, -4, -8  # 
 
 
 def available_memory() -> int:
-    """Bytes that can still be had: of the machine, or of the cgroup where that is less."""
+    """Bytes that can still be had: of the machine, or of a cgroup where that is less.
+
+    The limit may be that of any group above, as SLURM sets it for the job, not for the step.
+    """
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for line in read_lines(Path("/proc/meminfo")):
         if line.startswith("MemAvailable:"):
             free = int(line.split()[1]) * 1024
-    limit, used = (read_words(Path(f"/sys/fs/cgroup/memory.{n}")) for n in ("max", "current"))
-    if limit and used and limit[0].isdigit():
-        free = min(free, int(limit[0]) - int(used[0]))
-    return free
+    return min([free, *_left_in_groups()])
+
+
+def _left_in_groups() -> Iterator[int]:
+    """Bytes that each memory cgroup of this process leaves; those of cached files are free."""
+    for line in read_lines(Path("/proc/self/cgroup")):
+        number, controllers, group = line.split(":", 2)
+        if number == "0":  # the one tree of newer systems
+            root, names = Path("/sys/fs/cgroup"), ("max", "current", "inactive_file")
+        elif controllers == "memory":
+            root = Path("/sys/fs/cgroup/memory")
+            names = ("limit_in_bytes", "usage_in_bytes", "total_inactive_file")
+        else:
+            continue
+        for folder in (here := root / group.lstrip("/"), *here.parents):
+            if folder.is_relative_to(root):
+                limit, used = (read_words(folder / f"memory.{name}") for name in names[:2])
+                if limit and used and limit[0].isdigit():
+                    cached = _number_after(names[2], folder / "memory.stat")
+                    yield int(limit[0]) - int(used[0]) + cached
+
+
+def _number_after(name: str, path: Path) -> int:
+    words = read_words(path)
+    return int(words[words.index(name) + 1]) if name in words else 0
 
 
 LEAST = {"tensorflow": 850_000_000, "jax": 450_000_000}
