@@ -422,6 +422,16 @@ def test_the_names_of_the_config_are_those_of_the_tables(started):
     assert set(SECTIONS) == set(ARCHITECTURES)
 
 
+def test_the_engines_of_the_config_are_those_there_are():
+    from cervseg.config.inference import InferConfig
+    from cervseg.engines.choice import ENGINES
+    from cervseg.engines.settings import EXTRAS, EngineName
+
+    asked = InferConfig.model_fields["engine"].annotation
+    assert set(get_args(asked)) == set(get_args(EngineName)) == {*ENGINES, "auto"}
+    assert set(EXTRAS) < set(ENGINES)
+
+
 def test_every_activation_of_keras_that_works_on_each_value_has_its_name(started):
     from keras import activations
 

@@ -11,8 +11,14 @@ EngineName = Literal["keras", "openvino", "onnx", "auto"]
 Precision = Literal["float32", "bfloat16"]
 Augment = Literal["none", "flips", "dihedral"]
 
-EXTRAS = {"openvino": ("openvino",), "onnx": ("onnxruntime", "onnx", "tf2onnx")}
-"""What `pip install 'cervseg[NAME]'` brings; the first computes, the rest convert."""
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "openvino": ("openvino",),
+    "onnx": ("onnxruntime", "onnx", "tf2onnx"),
+}
+"""What `pip install 'cervseg[NAME]'` brings; the first computes, the rest convert.
+
+An engine that is not named needs nothing more.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class EngineSettings:
 
 def is_installed(engine: str) -> bool:
     """Whether an engine can compute here."""
-    return engine == "keras" or find_spec(EXTRAS[engine][0]) is not None
+    return engine not in EXTRAS or find_spec(EXTRAS[engine][0]) is not None
 
 
 def require(engine: str, *, conversion: bool = False) -> None:

@@ -9,6 +9,7 @@ import pytest
 from cervseg import machine, runtime
 from cervseg.engines import open_model
 from cervseg.engines.choice import ENGINES
+from cervseg.engines.graphs import GRAPH_FILES
 from cervseg.engines.settings import EXTRAS
 from cervseg.errors import ConfigError, ModelError
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("started", "cache")
 
 SIDE = 64
 TILES = np.random.default_rng(0).integers(0, 256, (5, SIDE, SIDE, 3), np.uint8)
-CONVERTED = [name for name in ENGINES if name != "keras"]
+OTHERS = [name for name in ENGINES if name != "keras"]
 QUICK = [*((engine, "unet") for engine in ENGINES), ("keras", "grey"), ("onnx", "grey")]
 CASES = [
     pytest.param(engine, name, marks=() if (engine, name) in QUICK else pytest.mark.slow)
@@ -32,7 +33,7 @@ def opened(path, engine, **keywords):
     return open_model([path], engine=engine, **keywords)
 
 
-@pytest.mark.parametrize(("engine", "name"), [c for c in CASES if c.values[0] in CONVERTED])
+@pytest.mark.parametrize(("engine", "name"), [c for c in CASES if c.values[0] in OTHERS])
 def test_every_engine_has_the_same_contract_and_the_same_answer(models, engine, name):
     expected = open_model([models[name]])
 
@@ -103,7 +104,7 @@ def test_auto_is_one_of_those_installed_and_told_with_times(models, caplog):
 
     found = open_model([models["unet"]], engine="auto", batch_size=2)
 
-    installed = {n for n in ENGINES if n == "keras" or find_spec(EXTRAS[n][0])}
+    installed = {n for n in ENGINES if n not in EXTRAS or find_spec(EXTRAS[n][0])}
     assert found.engine in installed
     [line] = [m for m in caplog.messages if m.startswith("engine auto is ")]
     assert all(f"{name} " in line for name in installed)
@@ -114,7 +115,7 @@ def test_auto_is_one_of_those_installed_and_told_with_times(models, caplog):
 def test_auto_takes_the_fastest(models, monkeypatch):
     from cervseg.engines import choice
 
-    seconds = iter([0.3, 0.1, 0.2])
+    seconds = iter([0.3, 0.1, *[0.2] * len(ENGINES)])
     monkeypatch.setattr(choice, "seconds_per_tile", lambda *_: next(seconds))
     monkeypatch.setattr(choice, "is_installed", lambda _: True)
     for name in ENGINES:
@@ -132,13 +133,13 @@ def test_auto_goes_on_without_an_engine_that_can_not(models, monkeypatch):
         raise ConfigError("no")
 
     monkeypatch.setattr(choice, "is_installed", lambda _: True)
-    monkeypatch.setitem(ENGINES, "openvino", refuse)
-    monkeypatch.setitem(ENGINES, "onnx", refuse)
+    for name in OTHERS:
+        monkeypatch.setitem(ENGINES, name, refuse)
 
     assert open_model([models["unet"]], engine="auto").engine == "keras"
 
 
-@pytest.mark.parametrize("engine", CONVERTED)
+@pytest.mark.parametrize("engine", EXTRAS)
 def test_a_missing_extra_is_one_line_and_what_to_type(models, engine, monkeypatch):
     from cervseg.engines import settings
 
@@ -147,7 +148,7 @@ def test_a_missing_extra_is_one_line_and_what_to_type(models, engine, monkeypatc
     with pytest.raises(ConfigError) as caught:
         open_model([models["unet"]], engine=engine)
 
-    wanted = {"openvino": "openvino", "onnx": "onnxruntime and onnx and tf2onnx"}[engine]
+    wanted = " and ".join(EXTRAS[engine])
     assert str(caught.value) == f"engine {engine} needs {wanted}, not installed here"
     assert caught.value.hint == f"pip install 'cervseg[{engine}]'"
     assert caught.value.exit_code == 2
@@ -201,7 +202,7 @@ def exported(models, tmp_path, engine):
     return tmp_path / "exported"
 
 
-@pytest.mark.parametrize("engine", CONVERTED)
+@pytest.mark.parametrize("engine", GRAPH_FILES)
 def test_an_exported_model_is_computed_by_its_own_engine(models, tmp_path, engine):
     found = open_model([exported(models, tmp_path, engine)])
 
@@ -210,7 +211,7 @@ def test_an_exported_model_is_computed_by_its_own_engine(models, tmp_path, engin
     np.testing.assert_allclose(found.predict(TILES), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("engine", CONVERTED)
+@pytest.mark.parametrize("engine", GRAPH_FILES)
 def test_an_exported_model_and_one_with_weights_have_a_mean(models, tmp_path, engine):
     found = open_model([models["unet"], exported(models, tmp_path, engine)], disagreement=True)
 
@@ -222,7 +223,7 @@ def test_an_exported_model_and_one_with_weights_have_a_mean(models, tmp_path, en
     assert answer[..., 1].max() < 1e-4
 
 
-@pytest.mark.parametrize("engine", CONVERTED)
+@pytest.mark.parametrize("engine", GRAPH_FILES)
 def test_an_exported_model_is_of_one_size(models, tmp_path, engine):
     folder = exported(models, tmp_path, engine)
 
@@ -240,7 +241,7 @@ def test_a_model_exported_for_another_engine_is_refused(models, tmp_path):
         open_model([folder], engine="openvino")
 
 
-@pytest.mark.parametrize("engine", CONVERTED)
+@pytest.mark.parametrize("engine", GRAPH_FILES)
 def test_a_contract_of_another_graph_is_refused(models, tmp_path, engine):
     folder = exported(models, tmp_path, engine)
     shutil.copy(models["grey"] / "contract.json", folder)
@@ -249,7 +250,7 @@ def test_a_contract_of_another_graph_is_refused(models, tmp_path, engine):
         open_model([folder]).predict(TILES)
 
 
-@pytest.mark.parametrize("engine", CONVERTED)
+@pytest.mark.parametrize("engine", GRAPH_FILES)
 @pytest.mark.parametrize("damage", ["empty", "cut", "noise"])
 def test_a_broken_graph_is_one_line(models, tmp_path, *, engine, damage):
     folder = exported(models, tmp_path, engine)

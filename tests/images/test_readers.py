@@ -78,7 +78,7 @@ def test_levels_are_coarser_copies_and_obey_the_law(sample, samples):
 @pytest.mark.parametrize("height", [1, 40, 64, 150, 900])
 def test_a_row_of_windows_decodes_nothing_twice(sample, height):
     image = keep_less(open_sample(sample), 0)
-    if sample.kind.reader == "photo":
+    if not hasattr(image, "cache"):  # a photograph in memory, say
         assert image.working_set(height) == 0
         return
     height, decoded = min(height, image.height), []

@@ -34,7 +34,7 @@ OPTIONS = {
     "segformer": {"drop_path_rate": 0.0, "dropout_rate": 0.0},
     "lite_unet": {"decoder_filters": [64, 32, 24, 16]},
 }  # fmt: skip
-"""Narrow, so that it takes seconds; all have the structure of the whole."""
+"""Narrow, so that it takes seconds; all have the structure of the whole. Others: their defaults."""
 
 MOST_STEPS = dict.fromkeys(ARCHITECTURES, 100) | {
     "deeplabv3plus": 200, "efficient_unet": 200, "segformer": 200, "swin_unet": 200,
@@ -64,7 +64,7 @@ def test_it_learns_four_tiles_within_so_many_steps(name):
     import keras
 
     keras.utils.set_random_seed(2)
-    network = ARCHITECTURES[name]((None, None, 3), 1, **OPTIONS[name])
+    network = ARCHITECTURES[name]((None, None, 3), 1, **OPTIONS.get(name, {}))
     model, final = training_network(network), final_network(network)
     model.compile(keras.optimizers.Adam(3e-3), SegmentationLoss("bce_dice", "sigmoid", channels=1))
     tiles, masks = four_tiles()
