@@ -9,11 +9,22 @@ from pydantic import ValidationError
 
 from cervseg.config import Config
 from cervseg.config.keys import is_section
-from cervseg.config.problems import Place, Problem, Raw, config_error, find_problems, show
+from cervseg.config.problems import (
+    Place,
+    Problem,
+    Raw,
+    config_error,
+    find_problems,
+    shortened,
+    show,
+)
 from cervseg.config.syntax import Document, Plain, YamlError, format_yaml, parse_yaml
 from cervseg.errors import ConfigError
 
 DEFAULT = "default"
+
+LARGEST = 1_000_000
+"""Bytes of a config; the largest that comes along has 5000."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,8 @@ def as_config(config: Config | Path | str | None) -> Config:
 
 def _read_file(path: Path, written: _Written) -> None:
     try:
+        if path.stat().st_size > LARGEST:
+            raise ConfigError(f"{path}: larger than {LARGEST // 1_000_000} MB, so no config")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as exc:
         raise ConfigError(f"{path}: no such config file", hint=_near_files(path)) from exc
@@ -100,7 +113,7 @@ def _parse(text: str, path: Path) -> Document:
     try:
         return parse_yaml(text)
     except YamlError as exc:
-        raise ConfigError(f"{path}:{exc.line}: {exc}") from exc
+        raise ConfigError(f"{path}:{exc.line}: {shortened(str(exc))}") from exc
 
 
 def _near_files(path: Path) -> str | None:

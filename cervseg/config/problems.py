@@ -50,22 +50,50 @@ class Problem(NamedTuple):
     suggestion: str | None = None
 
 
+MOST_PROBLEMS = 20
+"""Told of one file; nobody reads more."""
+
+MOST_EXPLAINED = 500
+"""Looked into: near names are searched for each, a second for so many."""
+
+LONGEST = 500
+"""Characters of a line that tells a problem."""
+
+
 def config_error(problems: Iterable[Problem]) -> ConfigError:
     """Make one error of all problems: one line each, in the order of the file."""
     ordered = sorted(dict.fromkeys(problems), key=lambda problem: problem[:2])
     if len(ordered) == 1:
-        return ConfigError(f"{ordered[0].place.text}: {ordered[0].message}", hint=ordered[0][2])
-    lines = (
-        f"{place.text}: {message}" + (f" ({suggestion})" if suggestion else "")
-        for place, message, suggestion in ordered
-    )
+        place, message, suggestion = ordered[0]
+        return ConfigError(_line(place, message), hint=suggestion)
+    lines = [
+        _line(place, message + (f" ({suggestion})" if suggestion else ""))
+        for place, message, suggestion in ordered[:MOST_PROBLEMS]
+    ]
+    if len(ordered) > MOST_PROBLEMS:
+        lines.append(f"  and {len(ordered) - MOST_PROBLEMS} more problems")
     return ConfigError("\n".join(lines))
+
+
+def _line(place: Place, message: str) -> str:
+    """A line that nothing in the file can leave or flood."""
+    return f"{place.text}: {printable(shortened(message))}"
+
+
+def shortened(text: str) -> str:
+    """A text of at most 500 characters."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def printable(text: str) -> str:
+    """A text with its control characters shown instead of obeyed."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def find_problems(
     errors: Sequence[ErrorDetails], raw: Raw, places: Mapping[str, Place], *, fallback: Place
 ) -> list[Problem]:
-    """Rewrite pydantic's errors; the several errors of one union become one.
+    """Rewrite pydantic's first 500 errors; the several errors of one union become one.
 
     Args:
         errors: Of `ValidationError.errors()`.
@@ -74,7 +102,7 @@ def find_problems(
         fallback: The place of what was written nowhere.
     """
     grouped: dict[Location, list[ErrorDetails]] = {}
-    for error in errors:
+    for error in errors[:MOST_EXPLAINED]:
         where = _written_path(error["loc"], raw, missing=error["type"] == "missing")
         grouped.setdefault(where, []).append(error)
     problems = []

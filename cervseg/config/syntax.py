@@ -70,13 +70,16 @@ def parse_yaml(text: str) -> Document:
 
 
 def _check_events(text: str) -> None:
-    """Refuse tags and deep nesting before a recursive reader meets them."""
-    depth = 0
+    """Refuse tags, deep nesting and too many values before the reader that keeps all meets them."""
+    depth = nodes = 0
     for event in yaml.parse(text, Loader=yaml.BaseLoader):
         line = event.start_mark.line + 1 if event.start_mark else 1
         tag = getattr(event, "tag", None)  # aliases have none
         if isinstance(event, yaml.NodeEvent) and tag:
             raise YamlError(line, f"tags like {tag!r} are not supported")
+        nodes += isinstance(event, yaml.NodeEvent)
+        if nodes > 2 * MAX_NODES:  # keys and values
+            raise YamlError(line, f"more than {MAX_NODES} values")
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:

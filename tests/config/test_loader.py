@@ -395,6 +395,31 @@ def test_one_mistake_is_told_once():
     assert not re.search(r"constrained|literal\[|pydantic", message)
 
 
+def test_of_very_many_problems_the_first_are_told_and_the_rest_counted():
+    keys = "".join(f"  key_number_{i}: 1\n" for i in range(30))
+
+    lines = refusal(write(f"train:\n{keys}"))[0].splitlines()
+
+    assert len(lines) == 21 and lines[20] == "  and 10 more problems"
+    assert lines[19].startswith("configs/x.yaml:21: unknown key 'train.key_number_19'")
+
+
+def test_a_key_can_neither_leave_its_line_nor_flood_the_terminal():
+    message, _ = refusal(write(r'"a\nerror: \e[2J all is lost": 1'))
+    assert message == r"configs/x.yaml:1: unknown key 'a\nerror: \x1b[2J all is lost'"
+
+    message, _ = refusal(write(f"? {'long' * 1000}\n: 1\n"))
+    assert message.endswith("…") and len(message) < 600
+    message, _ = refusal(write(f"a: !{'long' * 1000} 1\n"))
+    assert message.startswith("configs/x.yaml:1: tags like") and len(message) < 600
+
+
+def test_a_file_too_large_for_a_config_is_not_read():
+    path = write("#" * 1_000_001)
+
+    assert refusal(path)[0] == "configs/x.yaml: larger than 1 MB, so no config"
+
+
 # --- what is written
 
 

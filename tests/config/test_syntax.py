@@ -139,6 +139,11 @@ def test_what_is_not_taken_is_told_with_its_line(text, line, words):
     assert caught.value.line == line
 
 
+def test_more_values_than_any_config_has_are_refused_before_they_are_kept():
+    with pytest.raises(YamlError, match="^more than 20000 values$"):
+        parse_yaml(f"a: [{'1, ' * 50_000}]")
+
+
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20) | st.sampled_from(
     [
         "1e-4",

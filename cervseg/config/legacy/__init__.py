@@ -17,11 +17,9 @@ from cervseg.config.legacy.keys import DEAD, FALLBACKS, LATER, NOTES, SECTIONS
 from cervseg.config.legacy.network import translate_network
 from cervseg.config.legacy.training import translate_training
 from cervseg.config.legacy.translation import Setting, Translation
-from cervseg.config.problems import Place, Problem, Raw, config_error, find_problems
+from cervseg.config.problems import Place, Problem, Raw, config_error, find_problems, printable
 from cervseg.config.syntax import format_value
 from cervseg.reports import JSON
-
-MOST_PROBLEMS = 20
 
 Tree = dict[str, "Tree | Setting"]
 
@@ -68,7 +66,7 @@ def import_legacy(
     t = Translation(old)
     if not old.has_section("model"):
         problem = "no [model] section, so no config of the reference"
-        raise _failure([*old.problems, Problem(old.place(), problem)], name)
+        raise config_error([*old.problems, Problem(old.place(), problem)])
     _translate(t, run)
     if normalize_after is not None and "model.normalize_after" in t.settings:
         setting = t.settings["model.normalize_after"]
@@ -139,18 +137,10 @@ def _validate(t: Translation) -> Config:
     except ValidationError as exc:
         errors = exc.errors(include_url=False)
         found = find_problems(errors, raw, places, fallback=t.old.place())
-        raise _failure([*t.old.problems, *found], t.old.name) from exc
+        raise config_error([*t.old.problems, *found]) from exc
     if t.old.problems:
-        raise _failure(t.old.problems, t.old.name)
+        raise config_error(t.old.problems)
     return config
-
-
-def _failure(problems: Sequence[Problem], name: str) -> Exception:
-    ordered = sorted(dict.fromkeys(problems), key=lambda problem: problem[:2])
-    kept, more = ordered[:MOST_PROBLEMS], len(ordered) - MOST_PROBLEMS
-    if more > 0:
-        kept.append(Problem(Place(9, 0, name), f"and {more} more problems"))
-    return config_error(kept)
 
 
 def _tree(settings: Mapping[str, Setting]) -> Tree:
@@ -187,20 +177,20 @@ def _write(t: Translation) -> str:
         f"Imported from {t.old.name} by cervseg {__version__}.",
         "Beside each value stands the old key it comes from, at the end what has no counterpart.",
     ]
-    text = "".join(f"# {_printable(line)}\n" for line in lines)
+    text = "".join(f"# {printable(line)}\n" for line in lines)
     text += "".join(f"{line}\n" for line in _yaml(t, _tree(t.settings), ""))
     if t.remarks:
         text += "\n# Not carried over as it was:\n"
     for entry, why in sorted(t.remarks, key=lambda remark: remark[0].line):
         shown = f"{entry.name} = {_cut(entry.text)}: {why}"
-        text += f"#   line {entry.line}: {_printable(shown)}\n"
+        text += f"#   line {entry.line}: {printable(shown)}\n"
     return text
 
 
 def _yaml(t: Translation, tree: Tree, indent: str) -> Iterator[str]:
     for name, node in tree.items():
         if isinstance(node, Setting):
-            comment = _printable(_comment(t, node))
+            comment = printable(_comment(t, node))
             line = f"{indent}{name}: {format_value(node.value)}"
             yield f"{line}  # {comment}" if comment else line
         else:
@@ -219,8 +209,3 @@ def _comment(t: Translation, setting: Setting) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:79]}…"
-
-
-def _printable(text: str) -> str:
-    """A text that can't leave its line, whatever stood in the old file."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
