@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, Protocol, cast
 
 from cervseg import values
 from cervseg.arrays import RGB, Probabilities
+from cervseg.bounds import one_line
 from cervseg.classes import Classes, format_colour
 from cervseg.errors import DataError, ModelError
 from cervseg.files import read_json, write_json
@@ -156,7 +157,7 @@ class Contract:
             return _parse(document)
         except (KeyError, TypeError, ValueError, OverflowError) as exc:
             reason = f"{exc} is missing" if isinstance(exc, KeyError) else str(exc)
-            raise ModelError(f"{path}: broken contract: {reason}") from exc
+            raise ModelError(f"{path}: broken contract: {one_line(reason)}") from exc
 
 
 def builtin_folder() -> Path:

@@ -2,7 +2,6 @@
 
 import csv
 import fcntl
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,9 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, TextIO
 
-import numpy as np
-from numpy.typing import NDArray
-
+from cervseg.bounds import one_line, refuse_special, refuse_ways_out
 from cervseg.errors import DataError, FullDiskError, OutputError, tells_full_disk
 from cervseg.machine import is_disk_full
 from cervseg.reports import JSON
@@ -84,22 +81,23 @@ def read_json(path: Path, *, what: str) -> dict[str, JSON]:
         what: What it should be, for the error: `dataset`, `contract`.
 
     Raises:
-        DataError: The file is missing, no JSON object, or of another format.
+        DataError: The file is missing, over 512 MB, no JSON object, or of another format.
     """
+    refuse_special(path, what=what)
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as exc:
         raise DataError(f"{path}: no such {what}") from exc
     except (OSError, ValueError, RecursionError) as exc:
-        raise DataError(f"{path}: not a readable {what}: {exc}") from exc
+        raise DataError(f"{path}: not a readable {what}: {one_line(exc)}") from exc
     if not isinstance(document, dict) or "format" not in document:
         raise DataError(f"{path}: not a {what} of cervseg")
     if document["format"] != FORMAT:
         writer = document.get("versions", {})
         version = writer.get("cervseg", "unknown") if isinstance(writer, dict) else "unknown"
+        found, by = one_line(repr(document["format"])), one_line(version)
         raise DataError(
-            f"{path}: format {document['format']!r}, written by cervseg {version}; "
-            f"this version reads format {FORMAT}"
+            f"{path}: format {found}, written by cervseg {by}; this version reads format {FORMAT}"
         )
     return document
 
@@ -116,8 +114,9 @@ def read_csv(path: Path, columns: Sequence[str], *, what: str) -> list[dict[str,
     """Read a table written by `write_csv`.
 
     Raises:
-        DataError: The file is missing, broken, or lacks a column.
+        DataError: The file is missing, over 512 MB, broken, or lacks a column.
     """
+    refuse_special(path, what=what)
     try:
         with _open_text(path, "r") as file:
             reader = csv.DictReader(file, strict=True)
@@ -126,7 +125,7 @@ def read_csv(path: Path, columns: Sequence[str], *, what: str) -> list[dict[str,
     except FileNotFoundError as exc:
         raise DataError(f"{path}: no such {what}") from exc
     except (OSError, ValueError, csv.Error) as exc:
-        raise DataError(f"{path}: not a readable {what}: {exc}") from exc
+        raise DataError(f"{path}: not a readable {what}: {one_line(exc)}") from exc
     missing = [name for name in columns if name not in found]
     if missing:
         raise DataError(f"{path}: column {missing[0]!r} is missing")
@@ -139,41 +138,6 @@ def read_csv(path: Path, columns: Sequence[str], *, what: str) -> list[dict[str,
 def _open_text(path: Path, mode: Literal["r", "w"]) -> TextIO:
     """File names are bytes to the system: those that are no UTF-8 pass through."""
     return path.open(mode, newline="", encoding="utf-8", errors="surrogateescape")
-
-
-def pixel_digest(pixels: NDArray[np.uint8]) -> str:
-    """SHA-256 of decoded pixels and their shape, so that a re-encoded copy is still the same.
-
-    Empty for a picture of one colour: blank ground is alike everywhere and identifies nothing.
-    """
-    if (pixels == pixels[:1, :1]).all():
-        return ""
-    digest = hashlib.sha256(repr(pixels.shape).encode())
-    digest.update(np.ascontiguousarray(pixels).data)
-    return digest.hexdigest()
-
-
-def text_digest(text: str) -> str:
-    """SHA-256 of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def content_digest(path: Path) -> str:
-    """BLAKE2b of a file's bytes, or of the names and bytes of all files below a folder.
-
-    Raises:
-        DataError: It can't be read.
-    """
-    digest = hashlib.blake2b(digest_size=32)
-    try:
-        for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
-            digest.update(os.fsencode(file.relative_to(path)) + b"\0")
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 22):
-                    digest.update(block)
-    except OSError as exc:
-        raise DataError(f"{path}: can't be read: {(exc.strerror or str(exc)).lower()}") from exc
-    return digest.hexdigest()
 
 
 def is_occupied(folder: Path) -> bool:
@@ -209,10 +173,13 @@ def claim(folder: Path, *, overwrite: bool = False, resume: bool = False) -> Ite
         resume: Go on in an occupied folder.
 
     Raises:
+        DataError: A link leads out of a folder to be resumed.
         OutputError: Occupied without `overwrite` or `resume`, held by another process,
             or not writable.
     """
-    if not resume:
+    if resume:
+        refuse_ways_out(folder)
+    else:
         refuse_occupied(folder, overwrite=overwrite)
         if is_occupied(folder):
             with _locked(folder):  # nobody may be writing to it
@@ -238,8 +205,10 @@ def claim_share(folder: Path, share: str) -> Iterator[Path]:
         share: Its name, part of the lock's.
 
     Raises:
+        DataError: A link leads out of the folder.
         OutputError: Another process holds this share, or the folder is not writable.
     """
+    refuse_ways_out(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:

@@ -1,7 +1,8 @@
-"""Writing, reading, digests and folders: over 400 lines, because tests mirror the package."""
+"""Writing, reading and folders: over 400 lines, because tests mirror the package."""
 
 import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,19 +12,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
 
 from cervseg import files
 from cervseg.errors import BudgetError, DataError, FullDiskError, OutputError
 from cervseg.files import (
     claim,
+    claim_share,
     is_occupied,
-    pixel_digest,
     read_csv,
     read_json,
     refuse_occupied,
     set_aside,
-    text_digest,
     write_csv,
     write_json,
     write_text,
@@ -289,45 +288,42 @@ def test_a_table_that_is_missing_or_broken_is_refused_by_name(tmp_path):
         read_csv(path, ("name",), what="manifest")
 
 
+@pytest.mark.parametrize("read", [lambda p: read_csv(p, ("a",), what="manifest"),
+                                  lambda p: read_json(p, what="contract")])  # fmt: skip
+def test_what_might_never_end_or_fills_the_memory_is_not_read(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="pipe: a pipe or a device, not a file$"):
+        read(tmp_path / "pipe")
+
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(2**30)
+    with pytest.raises(DataError, match="large: over 512 MB, too large for a (manifest|contract)$"):
+        read(tmp_path / "large")
+
+
 def test_a_table_ends_its_lines_alike_on_every_system(tmp_path):
     write_csv(tmp_path / "t.csv", ("a", "b"), [(1, "x")])
 
     assert (tmp_path / "t.csv").read_bytes() == b"a,b\n1,x\n"
 
 
-# --- digests ------------------------------------------------------------------------------------
-
-
-@given(arrays(np.uint8, array_shapes(min_dims=3, max_dims=3, max_side=4)))
-def test_a_digest_sees_pixels_and_not_memory(pixels):
-    far_apart = np.repeat(pixels, 2, axis=1)[:, ::2]
-
-    assert pixel_digest(far_apart) == pixel_digest(pixels) == pixel_digest(pixels.copy("F"))
-
-
-def test_a_digest_tells_apart_shapes_and_single_values():
-    pixels = np.zeros((2, 6, 3), np.uint8)
-    pixels[0, 0, 0] = 9
-    other = pixels.copy()
-    other[1, 2, 0] = 1
-
-    digests = {pixel_digest(p) for p in (pixels, pixels.reshape(6, 2, 3), other)}
-
-    assert len(digests) == 3
-
-
-def test_a_picture_of_one_colour_has_no_digest_of_its_own():
-    pixels = np.full((5, 4, 3), (7, 8, 9), np.uint8)
-
-    assert pixel_digest(pixels) == ""
-
-
-def test_a_text_digest_is_the_sha_256_of_its_utf_8():
-    expected = "4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c"
-    assert text_digest("é") == expected
-
-
 # --- folders ------------------------------------------------------------------------------------
+
+
+def test_a_folder_with_a_link_out_of_it_is_not_resumed(tmp_path):
+    """Else a stranger's run would have us write into files of ours: its log is appended to."""
+    run, mine = tmp_path / "run", tmp_path / "mine.txt"
+    run.mkdir()
+    mine.write_text("mine")
+    (run / "log.txt").symlink_to(mine)
+
+    for how in (lambda: claim(run, resume=True), lambda: claim_share(run, "1_of_2")):
+        with pytest.raises(DataError, match="log.txt: a link that leads out of its folder"), how():
+            pass
+
+    assert [path.name for path in run.iterdir()] == ["log.txt"] and mine.read_text() == "mine"
+    with claim(run, overwrite=True):
+        assert not (run / "log.txt").exists()
 
 
 def test_a_folder_is_occupied_by_anything_but_our_lock(tmp_path):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import NoReturn
 
+from cervseg.bounds import one_line, refuse_special
 from cervseg.errors import DataError
 from cervseg.reports import JSON
 
@@ -23,6 +24,7 @@ def read_document(path: Path, *, what: str, finite: bool = True) -> JSON:
         DataError: Missing, over 512 MB, no JSON, or nested too deeply.
     """
     take = _refuse_constant if finite else float
+    refuse_special(path)
     try:
         if path.stat().st_size > LARGEST:
             raise DataError(f"{path}: over {LARGEST // 2**20} MB, too large for {what}")
@@ -33,7 +35,7 @@ def read_document(path: Path, *, what: str, finite: bool = True) -> JSON:
     except RecursionError as exc:
         raise DataError(f"{path}: not readable as {what}: nested too deeply") from exc
     except (OSError, ValueError) as exc:  # among them UnicodeDecodeError, JSONDecodeError
-        raise DataError(f"{path}: not readable as {what}: {exc}") from exc
+        raise DataError(f"{path}: not readable as {what}: {one_line(exc)}") from exc
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from cervseg.annotations.rings import Polygon, Ring, make_ring
 from cervseg.annotations.shapes import Shape
+from cervseg.bounds import refuse_special
 from cervseg.errors import DataError
 
 Contours = Literal["cell", "nucleus_cytoplasm", "category"]
@@ -146,6 +147,7 @@ def _other(path: Path) -> str:
 
 def _read_ring(path: Path) -> Ring:
     """Read points, row and column."""
+    refuse_special(path)
     try:
         if path.stat().st_size > LARGEST:
             raise DataError(f"{path}: over {LARGEST // 2**20} MB, no contour is so large")

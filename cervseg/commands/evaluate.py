@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from cervseg import runtime
+from cervseg.bounds import refuse_way_out
 from cervseg.commands.fold import of_fold
 from cervseg.commands.record import score_settings
 from cervseg.commands.report import NAME, write_page
@@ -148,7 +149,9 @@ def _output(config: Config, paths: Sequence[Path], *, name: str, mode: Mode) -> 
         return config.evaluate.output
     name = name if mode in ("tiled", "predictions") else f"{name}-{mode}"
     if paths and find_model(paths[0]) == Run(paths[0]).model:
-        return Run(paths[0]).evaluation(name)
+        folder = Run(paths[0]).evaluation(name)
+        refuse_way_out(folder, paths[0])  # a stranger's run does not say where we write
+        return folder
     return Run(Path("cervseg-output")).evaluation(name)
 
 

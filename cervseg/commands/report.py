@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cervseg.errors import ConfigError, OutputError
-from cervseg.files import write_text
+from cervseg.files import write_bytes
 from cervseg.reporting.comparison import compare
 from cervseg.reporting.page import render
 from cervseg.reporting.subjects import read_subjects
@@ -44,4 +44,5 @@ def write_page(paths: Sequence[Path], page: Path) -> None:
     """Write a page about folders, whatever is there."""
     subjects = [subject for path in paths for subject in read_subjects(path)]
     title = f"cervseg: {paths[0]}" + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
-    write_text(page, render(title, subjects, compare(subjects)))
+    text = render(title, subjects, compare(subjects))
+    write_bytes(page, text.encode("utf-8", "backslashreplace"))  # names may be no UTF-8

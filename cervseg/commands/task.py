@@ -24,8 +24,8 @@ from cervseg.data.leaks import (
     tell_resemblance,
 )
 from cervseg.data.sources import mask_options
+from cervseg.digests import pixel_digest
 from cervseg.errors import DataError, ModelError
-from cervseg.files import pixel_digest
 from cervseg.images.image import find_images, whole
 from cervseg.images.masks import read_prediction
 from cervseg.images.readers import open_image

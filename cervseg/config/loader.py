@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from cervseg.bounds import shortened
 from cervseg.config import Config
 from cervseg.config.keys import is_section
 from cervseg.config.problems import (
@@ -15,7 +16,6 @@ from cervseg.config.problems import (
     Raw,
     config_error,
     find_problems,
-    shortened,
     show,
 )
 from cervseg.config.syntax import Document, Plain, YamlError, format_yaml, parse_yaml

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pydantic_core import ErrorDetails
 
+from cervseg.bounds import printable, shortened
 from cervseg.config.keys import DISCRIMINATORS, all_keys, names_in
 from cervseg.errors import ConfigError
 
@@ -50,14 +51,8 @@ class Problem(NamedTuple):
     suggestion: str | None = None
 
 
-MOST_PROBLEMS = 20
-"""Told of one file; nobody reads more."""
-
-MOST_EXPLAINED = 500
-"""Looked into: near names are searched for each, a second for so many."""
-
-LONGEST = 500
-"""Characters of a line that tells a problem."""
+MOST_PROBLEMS, MOST_EXPLAINED = 20, 500
+"""Told of one file, and looked into: near names are searched for each, a second for 500."""
 
 
 def config_error(problems: Iterable[Problem]) -> ConfigError:
@@ -78,16 +73,6 @@ def config_error(problems: Iterable[Problem]) -> ConfigError:
 def _line(place: Place, message: str) -> str:
     """A line that nothing in the file can leave or flood."""
     return f"{place.text}: {printable(shortened(message))}"
-
-
-def shortened(text: str) -> str:
-    """A text of at most 500 characters."""
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
-
-
-def printable(text: str) -> str:
-    """A text with its control characters shown instead of obeyed."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def find_problems(

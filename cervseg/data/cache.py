@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cervseg.arrays import RGB, Mask
+from cervseg.digests import text_digest
 from cervseg.errors import BudgetError, OutputError
-from cervseg.files import output_error, text_digest, writing
+from cervseg.files import output_error, writing
 
 log = logging.getLogger("cervseg")
 

@@ -15,8 +15,8 @@ from cervseg.data.fields import Field
 from cervseg.data.manifest import DOCUMENT, SourceRow, TileRow
 from cervseg.data.tiling import Tile, Tiling, cut_tiles, foreground_share
 from cervseg.data.truth import Found, MaskFile, empty_mask
+from cervseg.digests import pixel_digest
 from cervseg.errors import ConfigError, DataError
-from cervseg.files import pixel_digest
 from cervseg.images.image import Image, whole
 from cervseg.images.masks import Reading, write_mask
 from cervseg.images.overlays import write_picture

@@ -25,8 +25,8 @@ from cervseg.data.duplicates import find_near_duplicates, perceptual_hash
 from cervseg.data.fields import Field
 from cervseg.data.statistics import FieldStatistics, Place, measure
 from cervseg.data.truth import Found, MaskFile, empty_mask
+from cervseg.digests import pixel_digest
 from cervseg.errors import DataError
-from cervseg.files import pixel_digest
 from cervseg.images.image import Image, whole
 from cervseg.images.masks import interpret_mask, open_mask
 from cervseg.images.photo import Photo

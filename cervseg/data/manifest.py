@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
+from cervseg.bounds import is_plain_name, one_line
 from cervseg.classes import Classes, format_colour
 from cervseg.config.data import DataConfig, Split
 from cervseg.data.fields import SPLITS
+from cervseg.digests import text_digest
 from cervseg.errors import ConfigError, DataError
-from cervseg.files import read_csv, read_json, text_digest, write_csv, write_json
+from cervseg.files import read_csv, read_json, write_csv, write_json
 from cervseg.images.masks import Reading
 from cervseg.reports import JSON
 
@@ -241,7 +243,7 @@ def open_dataset(folder: Path) -> Dataset:
             tuple(_tile(row) for row in tiles),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
-        raise DataError(f"{folder}: broken dataset: {exc!r}") from exc
+        raise DataError(f"{folder}: broken dataset: {one_line(repr(exc))}") from exc
     _check_present(dataset)
     return dataset
 
@@ -273,6 +275,8 @@ def _in_folds_or_none(sources: tuple[SourceRow, ...]) -> tuple[SourceRow, ...]:
 
 
 def _source(row: dict[str, str]) -> SourceRow:
+    if not is_plain_name(row["name"]):  # pictures and scores of it are called so
+        raise ValueError(f"a source called {row['name']!r}")
     values = SourceRow(**row)  # type: ignore[arg-type]  # all text until the next line
     return values._replace(
         split="" if row["fold"] and not row["split"] else _split(row["split"]),

@@ -17,8 +17,8 @@ from cervseg.data.cache import Entry, FieldCache, make_entry
 from cervseg.data.labelled import Labelled, labelled_sources, read_labelled
 from cervseg.data.manifest import Dataset
 from cervseg.data.windows import ScaledField, scale_field
+from cervseg.digests import pixel_digest
 from cervseg.errors import DataError
-from cervseg.files import pixel_digest
 from cervseg.grid import Window
 from cervseg.images.image import Image, decoding, whole
 from cervseg.images.masks import Interpolation

@@ -14,6 +14,7 @@ from cervseg.annotations.label_images import read_label_image
 from cervseg.annotations.shapes import Labels, Shape, paint
 from cervseg.annotations.sipakmed import Contours, SipakmedField, read_contours
 from cervseg.arrays import Mask
+from cervseg.bounds import one_line
 from cervseg.classes import BACKGROUND, IGNORE, Classes
 from cervseg.errors import CervsegError, DataError
 from cervseg.images.masks import PLAIN, MaskOptions, Reading, read_mask
@@ -157,8 +158,9 @@ def _painted(
     index = class_index(classes, rename)
     unknown = sorted({shape.name for shape in shapes} - set(index))
     if unknown:
+        strange = one_line(", ".join(map(repr, unknown)))
         raise DataError(
-            f"{where}: classes that the config does not name: {', '.join(map(repr, unknown))}; "
+            f"{where}: classes that the config does not name: {strange}; "
             f"it names {', '.join(map(repr, classes.names))}",
             hint="name them in data.classes, or say in data.source.rename what they are",
         )

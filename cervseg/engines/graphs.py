@@ -11,10 +11,11 @@ from pathlib import Path
 
 from cervseg import __version__
 from cervseg.contract import Contract
+from cervseg.digests import content_digest, text_digest
 from cervseg.engines.conversion import WEIGHTS, convert
 from cervseg.engines.settings import EngineName, require
 from cervseg.errors import ModelError
-from cervseg.files import content_digest, output_error, text_digest
+from cervseg.files import output_error
 from cervseg.machine import cache_folder
 
 GRAPH_FILES: dict[EngineName, str] = {"openvino": "model.xml", "onnx": "model.onnx"}

@@ -11,6 +11,7 @@ from typing import Protocol
 from PIL import UnidentifiedImageError
 
 from cervseg.arrays import RGB
+from cervseg.bounds import one_line, refuse_special
 from cervseg.errors import CervsegError, DataError
 from cervseg.grid import Window
 
@@ -115,7 +116,12 @@ def image_name(path: Path) -> str:
 
 @contextmanager
 def decoding(path: Path) -> Iterator[None]:
-    """Turn whatever a foreign decoder raises into one line that names the file."""
+    """Turn whatever a foreign decoder raises into one line that names the file.
+
+    Raises:
+        DataError: Also for a pipe or a device, which might never end.
+    """
+    refuse_special(path)
     try:
         yield
     except CervsegError:
@@ -129,9 +135,11 @@ def decoding(path: Path) -> Iterator[None]:
     except struct.error as exc:
         raise DataError(f"{path}: can't be decoded: the file is truncated") from exc
     except (JSONDecodeError, UnicodeDecodeError) as exc:
-        raise DataError(f"{path}: can't be decoded: its metadata is damaged: {exc}") from exc
+        raise DataError(
+            f"{path}: can't be decoded: its metadata is damaged: {one_line(exc)}"
+        ) from exc
     except (TypeError, AttributeError, OverflowError) as exc:  # a text where a number should be
         raise DataError(f"{path}: can't be decoded: its header makes no sense") from exc
     except Exception as exc:  # Pillow raises anything on a broken file
         reason = str(exc).replace(str(path), "it").strip() or type(exc).__name__
-        raise DataError(f"{path}: can't be decoded: {reason}") from exc
+        raise DataError(f"{path}: can't be decoded: {one_line(reason)}") from exc

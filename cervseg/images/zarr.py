@@ -1,4 +1,4 @@
-"""OME-Zarr: an image in a folder of chunks. `zarr` is an optional library, imported here alone."""
+"""OME-Zarr: an image in a folder of chunks."""
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ import numpy as np
 
 from cervseg.arrays import RGB
 from cervseg.errors import ConfigError, DataError
+from cervseg.images.chunks import open_store
 from cervseg.images.image import ZARR_FILES, decoding
 from cervseg.images.scale import from_lengths
 from cervseg.images.segments import MAX_SEGMENT, Segmented, is_reduced, to_rgb
@@ -46,7 +47,7 @@ def open_zarr(path: Path) -> Segmented:
             raise FileNotFoundError
         if not any((path / name).exists() for name in ZARR_FILES):
             raise DataError(f"{path}: no Zarr, as it holds none of {', '.join(sorted(ZARR_FILES))}")
-        group = zarr.open(path, mode="r")
+        group = zarr.open(open_store(path), mode="r")
         if not isinstance(group, zarr.Group):
             raise DataError(f"{path}: an array without OME's metadata, no OME-Zarr")
         group, image = _find_image(path, group)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cervseg.bounds import one_line
 from cervseg.classes import Classes, parse_colour
 from cervseg.errors import ConfigError, DataError
 from cervseg.files import read_json, write_csv, write_json
@@ -159,8 +160,8 @@ class ImageReport(NamedTuple):
                 drift=tuple(map(str, _rows(document["drift"]))),
                 scale=None if document["scale"] is None else float(str(document["scale"])),
             )
-        except (KeyError, TypeError, ValueError) as exc:
-            raise DataError(f"{path}: not a readable report of an image: {exc}") from exc
+        except (KeyError, TypeError, ValueError, IndexError) as exc:
+            raise DataError(f"{path}: not a readable report of an image: {one_line(exc)}") from exc
 
 
 def _rows(value: JSON) -> list[Any]:

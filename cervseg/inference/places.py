@@ -9,6 +9,7 @@ import numpy as np
 
 from cervseg.annotations.geojson import LOOK_FIRST
 from cervseg.arrays import RGB
+from cervseg.bounds import one_line
 from cervseg.classes import Classes
 from cervseg.errors import DataError
 from cervseg.files import write_csv, write_text
@@ -90,7 +91,7 @@ def write_ranking(path: Path, images: Iterable[tuple[str, Path]]) -> None:
                     (wrong, name, int(measured["Rank"]), top, left, bottom - top, right - left)
                 )
         except (OSError, ValueError, KeyError, TypeError, IndexError) as exc:
-            raise DataError(f"{places}: not readable places: {exc}") from exc
+            raise DataError(f"{places}: not readable places: {one_line(exc)}") from exc
     rows.sort(key=lambda row: (-row[0], row[1], row[2]))
     columns = ("pixels_expected_wrong", "image", "rank_in_image", "top", "left", "height", "width")
     write_csv(path, columns, [[*row[:3], *(f"{value:.10g}" for value in row[3:])] for row in rows])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from cervseg.config.inference import InferConfig, TiledInferConfig
 from cervseg.contract import Contract, Predictor
+from cervseg.digests import content_digest
 from cervseg.errors import CheckError
-from cervseg.files import content_digest
 from cervseg.grid import Window
 from cervseg.images.image import Image
 from cervseg.images.views import keep_small

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cervseg.arrays import Tensor
+from cervseg.bounds import one_line
 from cervseg.errors import ModelError
 from cervseg.files import write_bytes
 
@@ -113,7 +114,7 @@ def _read_all(
             arrays = {name: read_array(file, name, shape) for name, shape in wanted.items()}
             return arrays, sorted(_names(file) - set(wanted))
     except (OSError, ValueError, KeyError, RuntimeError) as exc:
-        raise ModelError(f"{path}: not a readable file of weights: {exc}") from exc
+        raise ModelError(f"{path}: not a readable file of weights: {one_line(exc)}") from exc
 
 
 def _variables(model: Tensor, prefix: str) -> list[Tensor]:

@@ -7,8 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cervseg.bounds import printable
+
 INK = "#010203"
 """Stands for the colour of the text."""
+
+MOST_CHARTS = 40
+"""Of a kind, in a page; a second draws ten."""
 
 COLOURS, STYLES, MARKS = ("#2f7fd1", "#d9730d", "#3f9b52"), ("-", "--", ":"), ("o", "s", "^")
 
@@ -54,6 +59,7 @@ def draw_chart(
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
+    caption, axes = printable(caption), (printable(axes[0]), printable(axes[1]))
     inks = dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color",
                           "ytick.color"), INK)  # fmt: skip
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": caption, "font.size": 10,
@@ -65,7 +71,7 @@ def draw_chart(
         if diagonal:
             place.plot([0, 1], [0, 1], color=INK, linewidth=0.8, alpha=0.5)
         for line, colour, style, mark in zip(lines, COLOURS, STYLES, MARKS, strict=False):
-            place.plot(line.across, line.up, style, color=colour, label=line.label,
+            place.plot(line.across, line.up, style, color=colour, label=printable(line.label),
                        marker=mark if line.points or len(line.up) < 3 else "")  # fmt: skip
         if len(lines) > 1:
             place.legend(frameon=False)
@@ -133,7 +139,7 @@ def training_charts(history: Mapping[str, Sequence[float]]) -> list[Chart]:
     """Each column of `history.csv` over epochs, validation beside training."""
     names = [name for name in history if name != "epoch" and not name.startswith("val_")]
     charts = []
-    for name in names:
+    for name in names[:MOST_CHARTS]:
         lines = [Line("training", history["epoch"], history[name])]
         if f"val_{name}" in history:
             lines.append(Line("validation", history["epoch"], history[f"val_{name}"]))

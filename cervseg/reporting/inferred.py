@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cervseg.bounds import one_line, stays_below
 from cervseg.errors import DataError
 from cervseg.files import read_csv
 from cervseg.reporting.embedded import MOST_BYTES, address
@@ -44,10 +45,15 @@ def _places(folder: Path) -> tuple[Cells, ...]:
     try:
         rows.sort(key=lambda row: -float(row["pixels_expected_wrong"]))
     except ValueError as exc:
-        raise DataError(f"{folder}: not a ranking of places: {exc}") from exc
+        raise DataError(f"{folder}: not a ranking of places: {one_line(exc)}") from exc
     cells, left = [], MOST_BYTES
     for row in rows[:MOST_PLACES]:
-        path = folder / "look_first" / f"{row['image']}.{row['rank_in_image']}.jpg"
+        name = f"{row['image']}.{row['rank_in_image']}.jpg"
+        if not stays_below(name):
+            raise DataError(
+                f"{folder}: not a ranking of places: a picture called {one_line(repr(name))}"
+            )
+        path = folder / "look_first" / name
         if not path.is_file() or (left := left - path.stat().st_size) < 0:
             continue
         where = f"{row['image']}, {row['left']} across, {row['top']} down"

@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 
+from cervseg.bounds import one_line
 from cervseg.errors import DataError
 from cervseg.files import read_json
 from cervseg.reports import JSON
@@ -106,7 +107,7 @@ def read_scores(number: int, path: Path) -> RunScores:
             _number(document["surface_tolerance"]),
         )
     except (KeyError, TypeError, ValueError, IndexError) as exc:
-        raise DataError(f"{path}: not a table of scores: {exc!r}") from exc
+        raise DataError(f"{path}: not a table of scores: {one_line(repr(exc))}") from exc
 
 
 def _baselines(record: Mapping[str, JSON], scale: str | None) -> dict[str, float]:

@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
+from cervseg.bounds import one_line, refuse_ways_out
 from cervseg.errors import DataError
 from cervseg.files import read_csv, read_json
 from cervseg.reporting.charts import (
+    MOST_CHARTS,
     Bins,
     Chart,
     Line,
@@ -39,8 +42,10 @@ def read_subjects(folder: Path) -> list[Subject]:
     """Read an evaluation, a run with its evaluations, several seeds or folds, or an output folder.
 
     Raises:
-        DataError: It is neither, or a file in it is broken.
+        DataError: It is neither, a file in it is broken, or a link leads out of it: a page is
+            shown around, and might quote what its owner never meant to.
     """
+    refuse_ways_out(folder)
     if (folder / "scores.json").is_file():
         return [read_evaluation(folder / "scores.json", [folder])]
     run = Run(folder)
@@ -87,7 +92,7 @@ def read_evaluation(path: Path, parts: Sequence[Path]) -> Subject:
             for score in HEADLINE
         }
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
-        raise DataError(f"{path}: not a table of scores: {exc!r}") from exc
+        raise DataError(f"{path}: not a table of scores: {one_line(repr(exc))}") from exc
     warnings = [heading.partition(":")[0] + ": these scores say little of new images"] * (
         "leak" in heading or "fitted" in heading
     )
@@ -172,10 +177,10 @@ def _charts(parts: Sequence[Path], errors: Mapping[str, float]) -> Iterator[Char
         try:
             key, more, right = float(row["probability"]), int(row["pixels"]), int(row["true"])
         except ValueError as exc:
-            raise DataError(f"{parts[0]}: not a table of probabilities: {exc}") from exc
+            raise DataError(f"{parts[0]}: not a table of probabilities: {one_line(exc)}") from exc
         pixels, true = counts.setdefault(row["class"], {}).get(key, (0, 0))
         counts[row["class"]][key] = pixels + more, true + right
-    for name, found in counts.items():
+    for name, found in islice(counts.items(), MOST_CHARTS):
         ordered = sorted(found.items())
         bins_of = Bins([key for key, _ in ordered], [n for _, (n, _) in ordered],
                        [n for _, (_, n) in ordered])  # fmt: skip
@@ -239,7 +244,7 @@ def _calibration_charts(run: Run) -> Iterator[Chart]:
         return
     columns = ("temperature", "class", "mean", "share")
     rows = read_csv(run.calibration, columns, what="table of calibration")
-    for name in dict.fromkeys(row["class"] for row in rows):
+    for name in islice(dict.fromkeys(row["class"] for row in rows), MOST_CHARTS):
         lines = []
         for number, temperature in enumerate(dict.fromkeys(row["temperature"] for row in rows)):
             those = [r for r in rows if (r["class"], r["temperature"]) == (name, temperature)]

@@ -1,6 +1,7 @@
 """Damaged annotations end in a valid result or in one line for people, and soon."""
 
 import json
+import os
 import time
 import zlib
 
@@ -222,6 +223,25 @@ def test_deep_nesting_is_refused(tmp_path, opening):
     for read in (read_geojson, read_coco):
         with pytest.raises(CervsegError, match="nested too deeply$"):
             read(path)
+
+
+@pytest.mark.parametrize("read", [read_geojson, read_coco, read_label_image])
+def test_a_pipe_that_nobody_writes_to_is_refused(tmp_path, read):
+    os.mkfifo(tmp_path / "a.png")
+
+    with pytest.raises(CervsegError, match="a.png: a pipe or a device, not a file$"):
+        read(tmp_path / "a.png")
+
+
+def test_a_contour_that_is_a_pipe_is_refused(tmp_path):
+    place = tmp_path / "im_Parabasal"
+    place.mkdir()
+    (place / "001.bmp").touch()
+    os.mkfifo(place / "001_cyt01.dat")
+    (field,) = find_sipakmed(tmp_path, ["Parabasal"])
+
+    with pytest.raises(CervsegError, match="001_cyt01.dat: a pipe or a device, not a file$"):
+        read_contours(field, "cell")
 
 
 def test_a_zigzag_over_all_rows_is_refused_rather_than_painted_for_hours():

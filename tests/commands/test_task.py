@@ -12,8 +12,8 @@ from cervseg.data.duplicates import perceptual_hash
 from cervseg.data.labelled import Labelled
 from cervseg.data.leaks import Tolerance
 from cervseg.data.manifest import SourceRow, describe, write_dataset
+from cervseg.digests import pixel_digest
 from cervseg.errors import DataError, LeakError, ModelError
-from cervseg.files import pixel_digest
 
 CELL = Classes.of({"cell": "#00ff00"})
 TWO = Classes.of({"cell": "#00ff00", "nucleus": "#ff0000"})

@@ -6,7 +6,7 @@ from PIL import Image as Pillow
 
 from cervseg.classes import Classes
 from cervseg.config.data import DataConfig
-from cervseg.files import pixel_digest
+from cervseg.digests import pixel_digest
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
+from cervseg.bounds import is_plain_name
 from cervseg.classes import Classes
 from cervseg.config.data import DataConfig
 from cervseg.data.manifest import SourceRow, TileRow, describe, open_dataset, write_dataset
@@ -24,7 +25,9 @@ TILE = TileRow(
     group='slide "7"', split="valid", kind="window", scale=0.1 + 0.2, top=0, left=512, height=512,
     width=389, foreground=math.pi / 10, sha256="1e",
 )  # fmt: skip
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00"), min_size=1)
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00/"), min_size=1).filter(
+    is_plain_name
+)
 
 
 def write(folder, *, sources=(SOURCE,), tiles=(TILE,), **changes):
@@ -284,3 +287,12 @@ def test_training_from_fields_takes_a_dataset_with_tiles_but_not_the_other_way_r
 
     with pytest.raises(ConfigError, match="with another config: data.sampling"):
         cut_with(tmp_path / "fields", sampling="fields").require_options(DataConfig())
+
+
+@pytest.mark.parametrize("name", ["../../../home/mine", "/etc/passwd", "a/b", "..", ""])
+def test_a_source_whose_name_would_put_pictures_elsewhere_is_refused(tmp_path, name):
+    write(tmp_path, sources=[SOURCE._replace(name=name)], tiles=[])
+
+    assert refusal(tmp_path) == (
+        f"{tmp_path}: broken dataset: ValueError({f'a source called {name!r}'!r})"
+    )

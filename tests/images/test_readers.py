@@ -1,10 +1,12 @@
 """One law, every reader: a window read alone equals the same window of the whole."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from cervseg.errors import DataError
 from cervseg.grid import Window
 from cervseg.images.image import whole
 from cervseg.images.readers import READERS, format_of, open_image
@@ -131,3 +133,13 @@ def test_tiffs_are_read_alike_by_both_libraries(tmp_path, samples):
 
 def test_every_reader_is_among_the_samples(samples):
     assert {kind.reader for kind in samples.KINDS.values()} == {*READERS}
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.svs"])
+def test_a_pipe_that_nobody_writes_to_is_no_image(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+
+    with pytest.raises(DataError) as caught:
+        open_image(tmp_path / name)
+
+    assert str(caught.value) == f"{tmp_path / name}: a pipe or a device, not a file"

@@ -1,13 +1,22 @@
+import bz2
+import gzip
 import json
+import lzma
 import os
 import pickle
 import sys
+import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+from zarr.codecs import GzipCodec, ZstdCodec
 
 from cervseg.errors import ConfigError, DataError
+from cervseg.images import chunks
 from cervseg.images.image import whole
 from cervseg.images.readers import open_image
 
@@ -172,6 +181,58 @@ def test_a_truncated_chunk_is_refused(tmp_path, samples, *, kept, version):
     said = refusal(path)
 
     assert said == "damaged, as chunk 0/0.2.0.1.1 is truncated" or version == "0.5"
+
+
+BOMBS = {
+    "zstd": (ZstdCodec(), lambda zeros: imagecodecs.zstd_encode(zeros)),
+    "gzip": (GzipCodec(), lambda zeros: gzip.compress(zeros)),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_chunk_that_unpacks_to_more_than_any_has_is_not_unpacked(
+    tmp_path, samples, monkeypatch, *, kind
+):
+    monkeypatch.setattr(chunks, "LARGEST", 2**20)
+    codec, compress = BOMBS[kind]
+    path = tmp_path / "a.zarr"
+    samples.write_zarr(path, NOISE, version="0.5", compressors=[codec])
+    (path / "0" / "c/0/2/0/1/1").write_bytes(compress(bytes(2**22)))
+
+    assert refusal(path) == "damaged, as 0/c/0/2/0/1/1 unpacks to over 1 MB"
+
+
+@pytest.mark.parametrize("size", [2**16, 2**16 + 1])
+def test_what_unpacks_to_more_is_known_whatever_packed_it(size):
+    data = bytes(size)
+    packed = {
+        "zstd": imagecodecs.zstd_encode(data), "gzip": gzip.compress(data),
+        "zlib": zlib.compress(data), "blosc": imagecodecs.blosc_encode(data),
+        "bz2": bz2.compress(data), "xz": lzma.compress(data),
+    }  # fmt: skip
+
+    told = {kind: chunks.unpacks_to_more(p, 2**16) for kind, p in packed.items()}
+
+    assert set(told.values()) == {size > 2**16}, told
+
+
+@given(st.binary(max_size=60), st.sampled_from([b"", b"\x28\xb5\x2f\xfd", b"\x1f\x8b", b"BZh9"]))
+def test_whatever_stands_in_a_chunk_is_no_trouble(data, start):
+    assert chunks.unpacks_to_more(start + data, 2**20) in (True, False)
+
+
+@pytest.mark.parametrize("name", ["0/zarr.json", "zarr.json", "0/c/0/0/0/0/0"])
+def test_a_pipe_in_a_zarr_is_refused(tmp_path, samples, name):
+    path = tmp_path / "a.zarr"
+    samples.write_zarr(path, NOISE, version="0.5")
+    (path / name).unlink()
+    os.mkfifo(path / name)
+
+    with pytest.raises(DataError) as caught:
+        image = open_image(path)
+        image.read(whole(image))
+
+    assert "a pipe or a device, not a file" in str(caught.value)
 
 
 def test_a_chunk_that_is_not_there_has_the_fill_value(tmp_path):

@@ -101,6 +101,40 @@ def test_nothing_from_files_becomes_markup(tmp_path):
     assert not [attrs for tag, attrs in tags.tags if "onerror" in attrs or attrs.get("src") == "x"]
 
 
+HOSTILE_COLUMN = '--></svg><script>alert("1")</script>$\\frac$'
+
+
+def test_nothing_from_a_table_becomes_part_of_a_drawing(tmp_path):
+    write_csv(tmp_path / "history.csv", ("epoch", HOSTILE_COLUMN, f"val_{HOSTILE_COLUMN}"),
+              [(1, 2.0, 1.5), (2, 1.0, 1.2)])  # fmt: skip
+    columns = ("temperature", "class", "mean", "share")
+    bins = [(1.0, HOSTILE_COLUMN, 0.1, 0.2), (1.5, HOSTILE_COLUMN, 0.9, 0.7)]
+    write_csv(tmp_path / "calibration.csv", columns, bins)
+
+    page = page_of(tmp_path)
+
+    assert page.count("<svg ") == 2 and "alert" in page
+    assert [tag for tag, _ in Tags(page).tags].count("script") == 1  # ours
+    assert "<script>alert" not in page
+
+
+def test_names_that_are_no_utf_8_and_control_characters_are_shown(tmp_path):
+    name = "f\udce9 \x1b[2J"
+    write_csv(tmp_path / "history.csv", ("epoch", name), [(1, 2.0), (2, 1.0)])
+    (tmp_path / "run.json").write_text(json.dumps({"format": 1, "seed": "\ud800"}))
+
+    page = page_of(tmp_path)
+
+    assert "f\\udce9 \\x1b[2J over epochs" in page and "\\ud800" in page
+
+
+def test_of_very_many_curves_the_first_are_drawn(tmp_path):
+    names = [f"metric{i}" for i in range(60)]
+    write_csv(tmp_path / "history.csv", ("epoch", *names), [(1, *range(60)), (2, *range(60))])
+
+    assert len(read_subjects(tmp_path)[0].charts) == 40
+
+
 def test_the_worst_image_comes_first(tmp_path):
     page = page_of(evaluation(tmp_path / "e"))
 
@@ -186,6 +220,39 @@ def test_of_an_output_the_places_to_look_at_first_are_shown_worst_first(tmp_path
     assert "80.0 pixels expected to be wrong" in places.pictures[0].caption
     page = page_of(tmp_path)
     assert "Look here first" in page and HOSTILE not in page
+
+
+def output_of(folder, image):
+    """An output folder whose ranking names one place."""
+    folder.mkdir()
+    (folder / "inference.json").write_text("{}")
+    write_csv(folder / "summary.csv", ("image", "class", "objects", "pixels"), [])
+    write_csv(folder / "look_first.csv",
+              ("pixels_expected_wrong", "image", "rank_in_image", "top", "left"),
+              [(9.5, image, 1, 0, 0)])  # fmt: skip
+    return folder
+
+
+def test_a_ranking_does_not_get_pictures_from_elsewhere_into_the_page(tmp_path):
+    write_picture(tmp_path / "mine.1.jpg", np.full((32, 32, 3), 90, np.uint8))
+
+    for number, name in enumerate(("../../mine", str(tmp_path / "mine"))):
+        with pytest.raises(DataError, match="not a ranking of places: a picture called"):
+            cervseg.report([output_of(tmp_path / f"{number}", name)])
+
+
+def test_a_page_quotes_nothing_that_a_link_in_a_run_leads_to(tmp_path):
+    """A page is sent around; a stranger's run must not get a key of its reader into it."""
+    run, secret = tmp_path / "run", tmp_path / "secret"
+    run.mkdir()
+    secret.write_text("s3cret")
+    (run / "run.json").write_text(json.dumps({"format": 1}))
+    (run / "log.txt").symlink_to(secret)
+
+    with pytest.raises(DataError, match="log.txt: a link that leads out of its folder"):
+        cervseg.report([run])
+
+    assert not (run / "report.html").exists()
 
 
 def test_the_tenth_picture_comes_after_the_ninth(tmp_path):

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from cervseg import __version__
+from cervseg.bounds import printable
 from cervseg.config import Config
 from cervseg.config.legacy.augmentation import translate_augmentation
 from cervseg.config.legacy.data import translate_data, translate_inference
@@ -17,7 +18,7 @@ from cervseg.config.legacy.keys import DEAD, FALLBACKS, LATER, NOTES, SECTIONS
 from cervseg.config.legacy.network import translate_network
 from cervseg.config.legacy.training import translate_training
 from cervseg.config.legacy.translation import Setting, Translation
-from cervseg.config.problems import Place, Problem, Raw, config_error, find_problems, printable
+from cervseg.config.problems import Place, Problem, Raw, config_error, find_problems
 from cervseg.config.syntax import format_value
 from cervseg.reports import JSON
 
