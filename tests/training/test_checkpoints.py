@@ -1,4 +1,9 @@
+import io
+import json
+import pickle
 import re
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,11 +174,91 @@ def test_the_state_of_a_network_of_other_depth_is_refused_with_the_numbers(tmp_p
     )
 
 
-def test_a_pickle_is_not_opened(tmp_path):
-    path = tmp_path / "last.npz"
-    np.savez(path, state=np.array([{"a": 1}], dtype=object))
+class Evil:
+    """Would write a file, if anybody unpickled it."""
 
-    assert "can't be resumed from" in refusal(path, make())
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def entries_of(path):
+    with zipfile.ZipFile(path) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def put(path, entries, method=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", method) as file:
+        for name, content in entries.items():
+            file.writestr(name, content)
+
+
+@pytest.mark.parametrize("place", ["state", "v00000", "alone", "raw"])
+def test_a_pickle_is_not_opened_under_any_name(tmp_path, place):
+    path, model = tmp_path / "last.npz", make()
+    save_state(path, model, STATE)
+    evil = Evil(tmp_path / "was here")
+    if place == "alone":
+        path.write_bytes(pickle.dumps(evil))
+    else:
+        buffer = io.BytesIO()
+        np.save(buffer, np.array([evil], dtype=object), allow_pickle=True)
+        name = "v00000" if place == "raw" else place
+        content = pickle.dumps(evil) if place == "raw" else buffer.getvalue()
+        put(path, {**entries_of(path), f"{name}.npy": content})
+
+    assert refusal(path, model).startswith(f"{path}: can't be resumed from: ")
+    assert not evil.path.exists()
+
+
+@pytest.mark.parametrize("shape", [(2**40, 2), (10**9,), (0,), (3, 5), (-1, 3)])
+def test_an_array_that_claims_to_be_larger_is_not_made_room_for(tmp_path, shape):
+    path, model = tmp_path / "last.npz", make()
+    model.optimizer.build(model.trainable_variables)
+    save_state(path, model, STATE)
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        buffer, {"descr": "<f4", "fortran_order": False, "shape": shape}
+    )
+    put(path, {**entries_of(path), "v00000.npy": buffer.getvalue()})
+
+    assert re.search(r" is \(.*\), not \(\d+.*\)$", refusal(path, model))
+
+
+def test_a_bomb_in_the_archive_is_not_unpacked(tmp_path):
+    path, model = tmp_path / "last.npz", make()
+    save_state(path, model, STATE)
+    entries = entries_of(path)
+    entries["v00000.npy"] += bytes(10**8)
+    put(path, entries, zipfile.ZIP_DEFLATED)
+
+    assert "is compressed, or " in refusal(path, model)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epoch": "3"}, "'epoch' must be a number, not '3'"),
+        ({"best_epoch": 7}, "epoch 7 is best of 2"),
+        ({"rows": 3}, "'rows' must be a list, not 3"),
+        ({"rows": [{"loss": "x"}]}, "'rows' that are no numbers"),
+        ({"rows": [{"loss": 1}, {"dice": 1}]}, "'rows' of unequal columns"),
+        ({"best": None}, "'best' must be a number, not None"),
+        ({"ended": 5}, "'ended' must be a str, not 5"),
+    ],
+)
+def test_a_state_that_a_training_would_stumble_over_is_refused(tmp_path, changes, message):
+    path, model = tmp_path / "last.npz", make()
+    save_state(path, model, STATE)
+    with np.load(path) as file:
+        arrays = dict(file)
+    document = {**json.loads(bytes(arrays["state"]).decode()), **changes}
+    arrays["state"] = np.frombuffer(json.dumps(document).encode(), np.uint8)
+    np.savez(path, **arrays)
+
+    assert refusal(path, model) == f"{path}: can't be resumed from: {message}"
 
 
 def test_saving_leaves_one_file_whole(tmp_path):
