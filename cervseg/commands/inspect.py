@@ -25,6 +25,9 @@ from cervseg.reports import JSON, Report, Table
 if TYPE_CHECKING:
     from cervseg.models.costs import LayerCost
 
+LARGEST_CARD = 1_000_000
+"""Bytes; a larger file is none."""
+
 SUMMARY, PICTURE = "summary.txt", "model.png"
 
 
@@ -45,7 +48,9 @@ class Card(NamedTuple):
     def read(cls, folder: Path) -> "Card":
         """Read the card of a model folder."""
         path = folder / CARD
-        return cls.parse(path.read_text(encoding="utf-8")) if path.is_file() else cls()
+        if not path.is_file() or path.stat().st_size > LARGEST_CARD:
+            return cls()
+        return cls.parse(path.read_text(encoding="utf-8", errors="replace"))
 
     @classmethod
     def parse(cls, text: str) -> "Card":
@@ -122,9 +127,9 @@ def inspect_network(
     folder = None if model is None else find_model(Path(model))
     contract = Contract.load(folder) if folder else draft_contract(config)
     runtime.start(device="cpu")
-    from cervseg.models.folder import build_network, with_geometry
+    from cervseg.models.folder import sketch_network, with_geometry
 
-    network = build_network(contract, where=str(folder or "the config"))
+    network = sketch_network(contract, where=str(folder or "the config"))
     contract = with_geometry(contract, network)
     report = _describe(config, contract, network)
     if folder is not None:

@@ -1,11 +1,14 @@
 """A model on disk: `contract.json` and `model.weights.h5`, nothing that runs."""
 
+import math
+import random
 from dataclasses import replace
 from pathlib import Path
 
 import keras
 
 from cervseg.arrays import Tensor
+from cervseg.bounds import one_line
 from cervseg.contract import CONTRACT, Contract
 from cervseg.errors import ModelError
 from cervseg.models import ARCHITECTURES
@@ -13,6 +16,14 @@ from cervseg.models.inspection import geometry, refuse_misfit
 from cervseg.models.weights import load_weights, save_weights
 
 WEIGHTS = "model.weights.h5"
+
+LEAST_BYTES, HARMLESS = 2, 10_000_000
+"""Of a weight in a file: half precision. So many weights take 40 MB: any machine has them."""
+
+MOST_BLOCKS = 64
+"""Of levels or blocks, where a network takes a number of them."""
+
+_COUNTS = ("num_layers", "depth", "stack_num_down", "stack_num_up", "num_transformer")
 
 
 def build_network(contract: Contract, *, where: str) -> Tensor:
@@ -27,12 +38,45 @@ def build_network(contract: Contract, *, where: str) -> Tensor:
     """
     build = ARCHITECTURES.get(contract.architecture)
     if build is None:
-        raise ModelError(f"{where}: architecture {contract.architecture!r} is not known")
+        raise ModelError(
+            f"{where}: architecture {one_line(repr(contract.architecture))} is not known"
+        )
+    for key in _COUNTS:
+        if isinstance(count := contract.options.get(key), int) and count > MOST_BLOCKS:
+            raise ModelError(f"{where}: {key} of {count}, at most {MOST_BLOCKS} can be built")
     try:
         shape = (None, None, contract.input_channels)
         return build(shape, contract.channels, **contract.options)
     except (TypeError, ValueError, LookupError, OverflowError) as exc:
-        raise ModelError(f"{where}: can't build {contract.architecture}: {exc}") from exc
+        raise ModelError(f"{where}: can't build {contract.architecture}: {one_line(exc)}") from exc
+
+
+def sketch_network(contract: Contract, *, where: str) -> Tensor:
+    """The network of a contract as far as shapes go: its weights take no memory and have no values.
+
+    Raises:
+        ModelError: See `build_network`.
+    """
+    state = random.getstate()  # Keras draws seeds from it, and what is built next needs its own
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            return build_network(contract, where=where)
+    finally:
+        random.setstate(state)
+
+
+def refuse_oversized(contract: Contract, size: int, *, where: str) -> None:
+    """Check that files of so many bytes can hold a network, before it takes any memory.
+
+    A contract of a few bytes may ask for a hundred gigabytes.
+
+    Raises:
+        ModelError: They can't, or the contract describes no network.
+    """
+    network = final_network(sketch_network(contract, where=where))
+    count = sum(math.prod(variable.shape) for variable in network.weights)
+    if count > HARMLESS and count * LEAST_BYTES > size:
+        raise ModelError(f"{where}: a network of {count} weights, in files of {size} bytes")
 
 
 def final_network(model: Tensor) -> Tensor:
@@ -85,6 +129,10 @@ def load_model(folder: Path, contract: Contract) -> Tensor:
     Raises:
         ModelError: The weights are missing, broken, or of another network.
     """
+    if not (folder / WEIGHTS).is_file():
+        raise ModelError(f"{folder / WEIGHTS}: no such weights")
+    size = (folder / WEIGHTS).stat().st_size
+    refuse_oversized(contract, size, where=str(folder / CONTRACT))
     model = final_network(build_network(contract, where=str(folder / CONTRACT)))
     align = geometry(model).align
     if contract.align % align:

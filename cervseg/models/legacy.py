@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cervseg.arrays import Tensor
+from cervseg.bounds import one_line
 from cervseg.contract import Contract
 from cervseg.errors import ModelError
-from cervseg.models.folder import build_network
+from cervseg.models.folder import build_network, refuse_oversized
 from cervseg.models.weights import SHOWN, read_array
 
 MOST_LAYERS = 4096
@@ -56,6 +57,9 @@ def load_legacy(path: Path, contract: Contract) -> Tensor:
             f"{path}: weights of a {contract.architecture} can't be taken over",
             hint="only those of TensorflowUNet fit; leave --weights out and train anew",
         )
+    if not path.is_file():
+        raise ModelError(f"{path}: no such weights")
+    refuse_oversized(contract, path.stat().st_size, where=str(path))
     model = build_network(contract, where=str(path))
     place, ours = normalized_after(path), contract.options.get("normalize_after", "convolution")
     if place not in (None, ours) and contract.options.get("normalization") == "batch":
@@ -104,7 +108,9 @@ def _opened(path: Path) -> Iterator[h5py.Group]:
             yield _group(file, "model_weights") if is_model else file
     # h5py raises TypeError for attributes of a type that NumPy lacks.
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as exc:
-        raise ModelError(f"{path}: not a readable file of Keras 2 weights: {exc}") from exc
+        raise ModelError(
+            f"{path}: not a readable file of Keras 2 weights: {one_line(exc)}"
+        ) from exc
 
 
 def _group(here: h5py.Group, path: str) -> h5py.Group:

@@ -1,4 +1,5 @@
 import errno
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,10 +7,11 @@ import h5py
 import numpy as np
 import pytest
 
+from cervseg import machine
 from cervseg.classes import Classes
 from cervseg.contract import Contract
 from cervseg.errors import BudgetError, ModelError
-from cervseg.models.folder import build_network, load_model, save_model
+from cervseg.models.folder import build_network, load_model, save_model, sketch_network
 
 pytestmark = pytest.mark.usefixtures("started")
 
@@ -96,6 +98,59 @@ def test_options_the_network_does_not_take_are_refused_in_one_line(options):
         build_network(hostile, where="m/contract.json")
 
     assert str(caught.value).startswith("m/contract.json: can't build unet: ")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [
+        ("unet", {"base_filters": 1024, "num_layers": 4}),  # 2 thousand million weights
+        ("trans_unet", {"embed_dim": 3072, "num_mlp": 16384}),
+        ("basnet", {"base_filters": 1024}),
+    ],
+)
+def test_a_network_that_its_files_cannot_hold_takes_no_memory(folder, architecture, options):
+    hostile = replace(CONTRACT, architecture=architecture, options=options)
+    with h5py.File(folder / "model.weights.h5", "a") as file:  # says it has them, in no space
+        file.create_dataset("huge", (2**20, 2**20), "f4", chunks=(8, 8))
+
+    found = []
+    grown = machine.peak_memory_of(lambda: found.append(refusal(folder, hostile)))
+
+    assert re.fullmatch(
+        rf"{re.escape(str(folder))}/contract.json: a network of \d{{9,}} weights, "
+        r"in files of \d+ bytes",
+        found[0],
+    )
+    assert grown - machine.resident_memory() < 500e6
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options", "message"),
+    [
+        ("basnet", {"num_layers": 10**6}, "num_layers of 1000000"),
+        ("swin_unet", {"stack_num_up": 10**9}, "stack_num_up of 1000000000"),
+        ("trans_unet", {"num_transformer": 65}, "num_transformer of 65"),
+    ],
+)
+def test_a_network_of_a_million_levels_is_not_begun(architecture, options, message):
+    hostile = replace(CONTRACT, architecture=architecture, options=options)
+
+    with pytest.raises(ModelError) as caught:
+        build_network(hostile, where="m/contract.json")
+
+    assert str(caught.value) == f"m/contract.json: {message}, at most 64 can be built"
+
+
+def test_a_sketch_leaves_the_weights_of_the_next_network_as_they_were():
+    def first_kernel(*, sketched):
+        keras.utils.set_random_seed(3)
+        if sketched:
+            sketch_network(CONTRACT, where="here")
+        return np.asarray(build_network(CONTRACT, where="here").weights[0])
+
+    import keras
+
+    np.testing.assert_array_equal(first_kernel(sketched=True), first_kernel(sketched=False))
 
 
 def test_missing_weights_are_refused(folder):
