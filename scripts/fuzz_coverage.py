@@ -173,7 +173,7 @@ def fuzz(name: str, folder: Path, seconds: float) -> Outcome:
             *options,
         ]
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace",
-                              check=False)  # fmt: skip
+                              check=False, timeout=left + 120)  # fmt: skip
         (folder / "last.log").write_text(done.stderr)
         units = re.findall(r"number_of_executed_units: (\d+)", done.stderr)
         inputs += int(units[-1]) if units else 0

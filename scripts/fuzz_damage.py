@@ -1,5 +1,6 @@
 """Ways to spoil a file: bytes, lines, JSON, tags of TIFF, HDF5, archives of arrays, whole files."""
 
+import copy
 import io
 import json
 import os
@@ -131,7 +132,7 @@ def spoil_json(data: bytes, rng: Rng) -> bytes:
         elif way == 3 and isinstance(holder, dict):
             holder[str(VALUES[rng.integers(len(VALUES))])] = holder.pop(key)
         else:
-            holder[key] = VALUES[rng.integers(len(VALUES))]
+            holder[key] = copy.deepcopy(VALUES[rng.integers(len(VALUES))])
     return json.dumps(document).encode()
 
 

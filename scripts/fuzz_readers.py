@@ -50,10 +50,11 @@ ROOM = 4000
 
 
 class Limits(NamedTuple):
-    """For one input: seconds, and megabytes above idle."""
+    """For one input: seconds, megabytes above idle, and seconds of a command, which starts cold."""
 
     seconds: float = 10
     megabytes: float = 2000
+    command: float = 300
 
 
 class Outcome(NamedTuple):
@@ -199,10 +200,10 @@ def run_command(clean: Path, name: str, *, folder: Path, limits: Limits) -> Outc
     try:
         done = subprocess.run(
             [sys.executable, "-m", "cervseg", *words], capture_output=True, text=True,
-            errors="replace", timeout=6 * limits.seconds, check=False, stdin=subprocess.DEVNULL,
+            errors="replace", timeout=limits.command, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return Outcome(name, "BAD", f"hangs: cervseg {' '.join(words)}", 0, 6 * limits.seconds)
+        return Outcome(name, "BAD", f"hangs: cervseg {' '.join(words)}", 0, limits.command)
     took = time.monotonic() - begun
     told = re.findall(r"^(?:error|failed): .*", done.stderr, re.MULTILINE)
     said = f"exit code {done.returncode}: {' '.join(told)}"

@@ -11,6 +11,7 @@ import json
 import runpy
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,9 @@ CONTRACT = Contract(
     classes=Classes.of({"cell": "#00ff00"}), activation="sigmoid", tile_size=64, align=2,
     receptive_field=14, margin=14,
 )  # fmt: skip
+
+OLD = replace(CONTRACT, options={**CONTRACT.options, "normalize_after": "activation"})
+"""What the reference's networks are."""
 
 READ_WHOLE = 4_000_000
 """Pixels up to which an image is also read as a whole."""
@@ -73,10 +77,11 @@ image_width = 64
 image_height = 64
 image_channels = 3
 num_classes = 1
-base_filters = 4
-num_layers = 3
-base_kernels = (7, 7)
-dilation = (3, 3)
+base_filters = 2
+num_layers = 2
+base_kernels = (3, 3)
+dilation = (1, 1)
+normalization = True
 dropout_rate = 0.1
 activation = "mish"
 learning_rate = 0.002
@@ -432,8 +437,6 @@ def read_contract(folder: Path) -> None:
 
 
 def _write_contract(folder: Path) -> None:
-    from dataclasses import replace
-
     from cervseg.contract import Preprocessing, TrainingImage
 
     replace(
@@ -475,7 +478,7 @@ def _write_old_weights(folder: Path) -> None:
 
     from cervseg.models.folder import build_network
 
-    network = build_network(CONTRACT, where="here")
+    network = build_network(OLD, where="here")
     with h5py.File(folder / "best_model.h5", "w") as file:
         names = []
         for number, layer in enumerate(layer for layer in network.layers if layer.weights):
@@ -493,7 +496,7 @@ def _read_old_weights(folder: Path) -> None:
     from cervseg.models.legacy import load_legacy, normalized_after
 
     normalized_after(folder / "best_model.h5")
-    load_legacy(folder / "best_model.h5", CONTRACT)
+    load_legacy(folder / "best_model.h5", OLD)
 
 
 # Bands of an interrupted inference.
@@ -533,6 +536,17 @@ def _infer_command(folder: Path, clean: Path) -> Words:
             "--output", str(folder.parent / "out")]  # fmt: skip
 
 
+def _tile_command(folder: Path, clean: Path) -> Words:
+    """Reads all of an image, without TensorFlow, which takes seconds to come."""
+    config = folder.parent / "tile.yaml"
+    source = f"{{kind: geojson, images: '{folder}', annotations: '{clean / 'images'}'}}"
+    config.write_text(
+        f"data:\n  source: {source}\n  missing_mask: background\n  tile_size: 32\n"
+        f"  output: '{folder.parent / 'out'}'\n  split: {{train: 1, valid: 0, test: 0}}\n"
+    )
+    return ["dataset-tile", str(config)]
+
+
 def _model_command(folder: Path, clean: Path) -> Words:
     return ["infer", str(clean / "photo-png"), "--model", str(folder),
             "--output", str(folder.parent / "out")]  # fmt: skip
@@ -543,7 +557,8 @@ def _convert_command(source: str) -> Callable[[Path, Path], Words]:
         config = folder.parent / "source.yaml"
         named = source.format(folder=folder, images=clean / "images")
         config.write_text(
-            f"data:\n  source: {{{named}}}\n  classes: {{cell: '#00ff00', nucleus: '#ff6d00'}}\n"
+            f"data:\n  source: {{{named}}}\n  missing_mask: background\n"
+            "  classes: {cell: '#00ff00', nucleus: '#ff6d00'}\n"
         )
         return ["convert", str(config), "--to", "geojson", "--output", str(folder.parent / "out")]
 
@@ -584,8 +599,9 @@ class Reader(NamedTuple):
 
 
 def _of_image(name: str, write: Callable[[Path], object], group: str) -> Reader:
+    command = _infer_command if name in ("photo.jpg", "image.zarr") else _tile_command
     return Reader(lambda folder: void(write(folder / name)), lambda folder: look_at(folder / name),
-                  _infer_command, group)  # fmt: skip
+                  command, group)  # fmt: skip
 
 
 def void(_: object) -> None:
@@ -614,7 +630,8 @@ READERS: dict[str, Reader] = {
     "mask": Reader(_write_mask, read_masks, group="mask"),
     "labels": Reader(
         _write_labels, _read_labels,
-        _convert_command("kind: label_images, images: '{images}', masks: '{folder}'"),
+        _convert_command("kind: label_images, images: '{images}', masks: '{folder}', "
+                         "class_name: cell"),
         "label image",
     ),
     "geojson": Reader(
@@ -645,7 +662,7 @@ READERS: dict[str, Reader] = {
     "bands": Reader(_write_bands, _read_bands, group="unfinished bands"),
     "contract": Reader(
         _write_contract, read_contract,
-        lambda folder, clean: ["inspect", "--model", str(folder)], "contract",
+        lambda folder, clean: ["inspect", str(folder)], "contract",
     ),
     "model": Reader(_write_model, _read_model, _model_command, "model folder"),
     "state": Reader(_write_state, _read_state, group="state of a training"),

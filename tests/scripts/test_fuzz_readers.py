@@ -95,6 +95,7 @@ def test_damage_changes_a_file_and_is_the_same_for_the_same_seed(tmp_path, name)
 
     for seed in range(12):
         assert spoilt(1, seed) == spoilt(2, seed)
+    assert spoilt(4, 0) == spoilt(1, 0), "whatever was spoilt in between"
     assert sum(spoilt(3, seed)[1] != content(clean) for seed in range(12)) > 9
 
 
