@@ -49,6 +49,10 @@ ROOM = 4000
 """Megabytes of address space above idle: what is reserved but never used is free, up to here."""
 
 
+PATIENCE = 6
+"""A busy machine is slow: what computes for less than its seconds may take six times as long."""
+
+
 class Limits(NamedTuple):
     """For one input: seconds, megabytes above idle, and seconds of a command, which starts cold."""
 
@@ -65,7 +69,7 @@ class Outcome(NamedTuple):
         verdict: `valid`, `line`, `noisy` or `BAD`.
         said: The line, or what was bad.
         megabytes: Memory above idle; of a command, in all.
-        seconds: It took.
+        seconds: Of the processor; of a command, by the clock.
     """
 
     reader: str
@@ -153,18 +157,20 @@ class Worker:
         """Let it read a folder."""
         process = self.start()
         assert process.stdin is not None and process.stdout is not None
-        begun = time.monotonic()
+        before, ready = _processor_seconds(process.pid), False
         process.stdin.write(json.dumps({"reader": name, "folder": str(folder)}) + "\n")
         process.stdin.flush()
-        ready, _, _ = select.select([process.stdout], [], [], self.limits.seconds)
+        for _ in range(PATIENCE):
+            ready = bool(select.select([process.stdout], [], [], self.limits.seconds)[0])
+            if ready or _processor_seconds(process.pid) - before > self.limits.seconds:
+                break
         answer = process.stdout.readline() if ready else ""
-        took = time.monotonic() - begun
+        took = _processor_seconds(process.pid) - before
         if not answer:
-            died = bool(ready)
             self.stop()
             code = process.returncode
-            what = f"dies of {signal.Signals(-code).name}" if died and code < 0 else "hangs"
-            return Outcome(name, "BAD", f"{what}\n{self.tail() if died else ''}", 0, took)
+            what = f"dies of {signal.Signals(-code).name}" if ready and code < 0 else "hangs"
+            return Outcome(name, "BAD", f"{what}\n{self.tail() if ready else ''}", 0, took)
         verdict, said, peak, noise = json.loads(answer)
         if Path(DAMAGE["UNPICKLED"]).is_dir():
             verdict, said = "BAD", "opened a pickle"
@@ -185,6 +191,12 @@ class Worker:
         """End the process for good."""
         self.stop()
         self.noise.close()
+
+
+def _processor_seconds(process: int) -> float:
+    """What a process has computed so far; 0 where it has ended."""
+    words = " ".join(machine.read_lines(Path(f"/proc/{process}/stat"))).rpartition(")")[2].split()
+    return sum(map(int, words[11:13])) / os.sysconf("SC_CLK_TCK") if words else 0.0
 
 
 def spoilt(clean: Path, name: str, *, folder: Path, rng: np.random.Generator) -> str:

@@ -46,7 +46,7 @@ def test_a_fuzzed_process_that_hangs_dies_or_needs_too_much_is_bad_and_replaced(
     assert answer("print(json.dumps(['valid', '', 700, 0]))").said.startswith("needs 700 MB")
     assert answer("print(json.dumps(['valid', '', 7, 12]))").verdict == "noisy"
     worker.stop()
-    worker.limits = SCRIPT["Limits"](seconds=0.1)
+    worker.limits = SCRIPT["Limits"](seconds=0.02)
     assert answer("time.sleep(9)").said.startswith("hangs") and worker.process is None
     worker.limits = limits
     assert worker.read("config", folder).verdict == "valid"
