@@ -362,10 +362,11 @@ def _write_evaluation(folder: Path) -> None:
 
 
 def _read_evaluation(folder: Path) -> None:
-    from cervseg.reporting.folds import fold_tables, pool, read_fold
+    from cervseg.reporting.folds import fold_tables, pool
+    from cervseg.reporting.scored import read_scores
 
     _read_report(folder)
-    fold = read_fold(0, folder)
+    fold = read_scores(0, folder / "scores.json")
     pool([fold], seed=0, resamples=20)
     fold_tables([fold])
 

@@ -141,8 +141,13 @@ def start(words: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def kill(words: Sequence[str], output: Path, when: Kill) -> bool:
-    """Begin a run and kill it; whether a half-written file is left. Too fast ones begin anew."""
-    for _ in range(20):
+    """Begin a run and kill it; whether a half-written file is left.
+
+    A run that ends before, faster than the first one, is begun anew and killed sooner.
+    """
+    for attempt in range(20):
+        if attempt:
+            when = when._replace(after=0.8 * when.after)
         process, first = start(words), 0.0
         for name in watch(process, output):
             first = first or (time.monotonic() if name else 0.0)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from cervseg import machine, runtime
 from cervseg.config import Config
+from cervseg.data.fields import SPLITS
 from cervseg.data.manifest import Dataset
 from cervseg.files import read_json, write_json
 from cervseg.reports import JSON
@@ -45,6 +46,16 @@ def open_record(
     }
     write_json(run.record, record)
     return {**record, "clock": time.monotonic()}
+
+
+def tally(dataset: Dataset) -> dict[str, JSON]:
+    """Images, groups and tiles of each split."""
+    rows = {split: dataset.sources_of(split) for split in SPLITS}
+    return {
+        split: {"images": len(of), "groups": len({row.group for row in of}),
+                "tiles": len(dataset.tiles_of(split))}
+        for split, of in rows.items()
+    }  # fmt: skip
 
 
 def _as_list(value: JSON) -> list[JSON]:

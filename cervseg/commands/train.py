@@ -11,7 +11,7 @@ from cervseg import machine, processes, runtime
 from cervseg.commands.draft import asked_threshold, postprocessing, preprocessing
 from cervseg.commands.fold import of_fold
 from cervseg.commands.run_log import logged
-from cervseg.commands.run_record import close_record, open_record
+from cervseg.commands.run_record import close_record, open_record, tally
 from cervseg.config import Config
 from cervseg.config.loader import as_config, config_differences, dump_config, load_config
 from cervseg.contract import Contract, find_model
@@ -117,7 +117,7 @@ def train(
         for notice in alike:
             log.warning(notice)
         found: dict[str, JSON] = {**tolerance.record(), **({} if fold is None else {"fold": fold})}
-        found["data"] = {"splits": dataset.tally(), "alike": [*alike]}
+        found["data"] = {"splits": tally(dataset), "alike": [*alike]}
         _start(config, team)
         record = open_record(run, config, dataset, resumed=resumed, found=found)
         try:

@@ -115,14 +115,6 @@ class Dataset:
         """A digest of all sources, splits, tiles and classes."""
         return text_digest(repr((self.classes, self.scale, self.sources, self.tiles)))
 
-    def tally(self) -> dict[str, JSON]:
-        """Images, groups and tiles of each split, for a record."""
-        return {
-            split: {"images": len(of), "groups": len({row.group for row in of}),
-                    "tiles": len(self.tiles_of(split))}
-            for split, of in ((split, self.sources_of(split)) for split in SPLITS)
-        }  # fmt: skip
-
     @property
     def folds(self) -> int:
         """How many folds its groups are in; 0 where each source has its split."""

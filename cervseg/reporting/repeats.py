@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 
+from cervseg.bounds import one_line
 from cervseg.errors import DataError
 from cervseg.files import read_json, write_csv, write_json
 from cervseg.reporting.charts import words
@@ -143,7 +144,7 @@ def read_repeats(run: Run) -> Subject:
         ]
         tables = [_spread_table(name, spreads) for name, spreads in parts]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as exc:
-        raise DataError(f"{run.repeats}: not a table of repeats: {exc!r}") from exc
+        raise DataError(f"{run.repeats}: not a table of repeats: {one_line(repr(exc))}") from exc
     warnings = () if document.get("complete") else ("not all seeds or images are scored",)
     return Subject(
         str(run.folder),

@@ -226,7 +226,8 @@ def output_of(folder, image):
     """An output folder whose ranking names one place."""
     folder.mkdir()
     (folder / "inference.json").write_text("{}")
-    write_csv(folder / "summary.csv", ("image", "class", "objects", "pixels"), [])
+    columns = ("image", "class", "objects", "pixels", "tiles", "skipped", "seam")
+    write_csv(folder / "summary.csv", columns, [])
     write_csv(folder / "look_first.csv",
               ("pixels_expected_wrong", "image", "rank_in_image", "top", "left"),
               [(9.5, image, 1, 0, 0)])  # fmt: skip
