@@ -199,7 +199,7 @@ def sigterm(folder: Path, call: Call) -> tuple[bool, str]:
     call("dataset-tile", "c.yaml")
     long = ["train", "c.yaml", "--set", "train.epochs=40"]
     with started(folder, *long) as process:
-        while process.poll() is None and not (folder / "run/history.csv").exists():
+        while process.poll() is None and not (folder / "run/checkpoints/last.npz").exists():
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
