@@ -379,8 +379,9 @@ def _write_output(folder: Path) -> None:
 
     output = OutputFolder(folder)
     _write_json(output.record, {"format": 1, "model": "m", "batch_size": 2})
-    columns = ("image", "class", "objects", "pixels")
-    write_csv(output.summary, columns, [("a/b", "cell", 2, 90), ("c", "cell", 0, 0)])
+    columns = ("image", "class", "objects", "pixels", "tiles", "skipped", "seam")
+    rows = [("a/b", "cell", 2, 90, 6, 0, 1.03), ("c", "cell", 0, 0, 1, 0, "")]
+    write_csv(output.summary, columns, rows)
     ranked = ("pixels_expected_wrong", "image", "rank_in_image", "top", "left", "height", "width")
     places = [(9.5, "a/b", 2, 0, 256, 256, 256), (80.0, "c", 1, 0, 0, 9, 9)]
     write_csv(output.ranking, ranked, places)

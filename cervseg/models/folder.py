@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import keras
+from keras.src.backend.common import global_state  # shown nowhere else
 
 from cervseg.arrays import Tensor
 from cervseg.bounds import one_line
@@ -16,6 +17,9 @@ from cervseg.models.inspection import geometry, refuse_misfit
 from cervseg.models.weights import load_weights, save_weights
 
 WEIGHTS = "model.weights.h5"
+
+PENDING = "uninitialized_variables"
+"""Keras's list of variables that the next layer of any network would give values."""
 
 LEAST_BYTES, HARMLESS = 2, 10_000_000
 """Of a weight in a file: half precision. So many weights take 40 MB: any machine has them."""
@@ -58,11 +62,13 @@ def sketch_network(contract: Contract, *, where: str) -> Tensor:
         ModelError: See `build_network`.
     """
     state = random.getstate()  # Keras draws seeds from it, and what is built next needs its own
+    pending = [*(global_state.get_global_attribute(PENDING) or [])]
     try:
         with keras.StatelessScope(initialize_variables=False):
             return build_network(contract, where=where)
     finally:
         random.setstate(state)
+        global_state.set_global_attribute(PENDING, pending)
 
 
 def refuse_oversized(contract: Contract, size: int, *, where: str) -> None:

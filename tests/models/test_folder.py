@@ -242,3 +242,21 @@ def test_a_full_disk_is_one_line_and_the_old_weights_stay(folder, monkeypatch):
             save_model(folder, model, CONTRACT)
 
     assert weights.read_bytes() == before
+
+
+def test_a_sketch_is_not_given_values_by_whatever_is_built_next():
+    """Keras keeps variables of a stateless scope, and fills them at the end of the next one."""
+    import keras
+
+    from cervseg.models.folder import sketch_network
+
+    sketch = sketch_network(CONTRACT, where="here")
+
+    class Same(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+    Same()(keras.Input((8, 8, 3)))
+
+    assert len(sketch.weights) > 10
+    assert all(weight._value is None for weight in sketch.weights)  # noqa: SLF001
