@@ -212,7 +212,8 @@ def test_many_cells_cost_little_more_than_few():
         object_scores(true, true)
         return time.process_time() - start
 
-    assert seconds(many) < 4 * min(seconds(few) for _ in range(3)) + 0.5  # full frames: 1900 x
+    # Measured 3 times as much, on a busy machine 14; with a full frame for each pair it is 1900.
+    assert seconds(many) < 200 * min(seconds(few) for _ in range(3))
 
 
 def test_annotated_cells_that_touch_are_told_apart():
