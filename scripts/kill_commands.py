@@ -77,7 +77,7 @@ def cases(asked: argparse.Namespace, output: Path) -> dict[str, Case]:
         "evaluate": Case(["evaluate", "c.yaml", *model, "--output", str(output)], on),
         "tiled-infer": Case(["tiled-infer", *model, *images, "--output", str(output), *large], on),
         "export": Case(
-            ["export", model[1], "--to", "saved_model", "--output", str(output)],
+            ["export", model[1], "--format", "saved_model", "--output", str(output)],
             [],
         ),
     }

@@ -95,7 +95,7 @@ def evaluate(
         config, contracts, split=split, folders=folders, fold=fold, tolerance=tolerance
     )
     folder = Path(output) if output else _output(config, paths, name=task.name, mode=mode)
-    if resume and (folder / "scores.json").is_file():
+    if resume and (folder / NAME).is_file():  # what is written last
         return Report("evaluate", folder, notices=(f"{folder} is complete, nothing to do",))
     for contract in contracts:  # what does not fit is refused before anything is moved aside
         decision_for(config.tiled_infer if mode == "tiled" else config.infer, contract)
@@ -279,7 +279,7 @@ def _write(
         counts=scored.counts,
         objects=scored.objects,
     )
-    paths, drawn, page = write_evaluation(folder, evaluation), scored.draw(folder), folder / NAME
+    drawn, paths, page = scored.draw(folder), write_evaluation(folder, evaluation), folder / NAME
     write_page([folder], page)
     return Report(
         "evaluate",
