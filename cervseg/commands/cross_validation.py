@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cervseg.commands.report import NAME, write_page
-from cervseg.commands.trial import Trial, train_and_score
+from cervseg.commands.trial import Trial, require_one_process, train_and_score
 from cervseg.config import Config
 from cervseg.config.loader import as_config
 from cervseg.data.folds import not_in_folds
@@ -43,6 +43,7 @@ def cross_validate(
         Interrupted: Ctrl-C or SIGTERM; finished folds and epochs are saved.
     """
     config, tolerance = as_config(config), Tolerance(allow_leak)
+    require_one_process(config, "--all-folds")
     dataset = open_dataset(config.data.output)
     if not dataset.folds:
         raise not_in_folds(dataset.folder)

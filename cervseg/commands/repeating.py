@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cervseg.commands.cross_validation import cross_validate
 from cervseg.commands.report import NAME, write_page
-from cervseg.commands.trial import Trial, train_and_score
+from cervseg.commands.trial import Trial, require_one_process, train_and_score
 from cervseg.config import Config
 from cervseg.config.loader import as_config
 from cervseg.data.folds import open_fold
@@ -57,6 +57,7 @@ def repeat(
     if seeds < 2:
         raise ConfigError("--repeats needs 2 seeds or more")
     config = as_config(config)
+    require_one_process(config, "--repeats")
     if not all_folds:
         open_fold(config.data.output, None, hint="add --all-folds").require_sources("test")
     run, first = Run(config.train.output), config.runtime.seed
@@ -66,24 +67,11 @@ def repeat(
     failures: list[Failure] = []
     with claim(run.folder, overwrite=overwrite, resume=resumed):
         for seed in numbers:
-            of_seed = _of_seed(config, seed)
-            name = f"seed {seed} of {first} to {numbers[-1]}"
-            if all_folds:
-                log.info("%s", name)
-                report = cross_validate(
-                    of_seed, allow_leak=allow_leak, resume=True, progress=progress
-                )
-                failures += report.failures
-                scores.append(read_scores(seed, Run(of_seed.train.output).folds))
-            else:
-                trial = Trial(
-                    of_seed,
-                    name=name,
-                    dataset=open_dataset(config.data.output),
-                    allow_leak=allow_leak,
-                )
-                failures += train_and_score(trial, progress=progress)
-                scores.append(read_scores(seed, trial.scores / "scores.json"))
+            of_seed, name = _of_seed(config, seed), f"seed {seed} of {first} to {numbers[-1]}"
+            one = _cross_validated if all_folds else _trained
+            path, failed = one(of_seed, name, allow_leak=allow_leak, progress=progress)
+            scores.append(read_scores(seed, path))
+            failures += failed
             write_repeats(run, scores, total=seeds)
         write_page([run.folder], run.folder / NAME)
     models = [word for seed in numbers for word in ("--model", str(run.seed(seed)))]
@@ -98,6 +86,24 @@ def repeat(
         tables=tuple(repeat_tables(scores)),
         next_command=None if all_folds else " ".join(("cervseg tiled-infer", *where)),
     )
+
+
+def _trained(
+    config: Config, name: str, *, allow_leak: str | None, progress: Progress
+) -> tuple[Path, tuple[Failure, ...]]:
+    """Train and score one seed: its table of scores, and images that have none."""
+    dataset = open_dataset(config.data.output)
+    trial = Trial(config, name=name, dataset=dataset, allow_leak=allow_leak)
+    return trial.scores / "scores.json", train_and_score(trial, progress=progress)
+
+
+def _cross_validated(
+    config: Config, name: str, *, allow_leak: str | None, progress: Progress
+) -> tuple[Path, tuple[Failure, ...]]:
+    """The same over all folds."""
+    log.info("%s", name)
+    report = cross_validate(config, allow_leak=allow_leak, resume=True, progress=progress)
+    return Run(config.train.output).folds, report.failures
 
 
 def _of_seed(config: Config, seed: int) -> Config:

@@ -12,6 +12,7 @@ from cervseg.commands.train import check_resumed, train
 from cervseg.config import Config
 from cervseg.contract import CONTRACT
 from cervseg.data.manifest import Dataset
+from cervseg.errors import ConfigError
 from cervseg.files import read_json
 from cervseg.reports import Failure, Progress
 from cervseg.runs import Run
@@ -48,6 +49,20 @@ class Trial:
     def scores(self) -> Path:
         """Where it is scored."""
         return self.run.evaluation(SPLIT)
+
+
+def require_one_process(config: Config, flag: str) -> None:
+    """Check that several trainings are not shared by several processes, of which each scored.
+
+    Raises:
+        ConfigError: `runtime.processes` says so.
+    """
+    if config.runtime.processes != 1:
+        raise ConfigError(
+            f"{flag} is the work of one process, but 'runtime.processes' is "
+            f"{config.runtime.processes}",
+            hint="train folds or seeds one by one: --fold K, or --set runtime.seed=K",
+        )
 
 
 def train_and_score(trial: Trial, *, progress: Progress) -> tuple[Failure, ...]:

@@ -92,7 +92,7 @@ def _again(config: Config, record: Mapping[str, JSON], *, output: Path) -> Confi
     return config.model_copy(
         update={
             "train": config.train.model_copy(update={"output": output}),
-            "runtime": config.runtime.model_copy(update={"threads": threads}),
+            "runtime": config.runtime.model_copy(update={"threads": threads, "processes": 1}),
         }
     )
 

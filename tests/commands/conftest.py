@@ -66,6 +66,24 @@ def run(model, slide, tmp_path):
 
 
 @pytest.fixture(scope="session")
+def draw_discs():
+    """Draws fields and their masks: a bright disc on dark noise, 37 x 45, another in each."""
+
+    def draw(folder, names):
+        for i, name in enumerate(names):
+            rng = np.random.default_rng(i)
+            rows, columns = np.mgrid[:37, :45]
+            top, left = rng.uniform(9, 27, 2)
+            mask = (rows - top) ** 2 + (columns - left) ** 2 < 81
+            pixels = (rng.integers(0, 90, (37, 45, 3)) + 120 * mask[..., None]).astype(np.uint8)
+            for kind, array in (("images", pixels), ("masks", mask * np.uint8(255))):
+                (folder / kind).mkdir(parents=True, exist_ok=True)
+                Pillow.fromarray(array).save(folder / kind / f"{name}.png")
+
+    return draw
+
+
+@pytest.fixture(scope="session")
 def digests():
     """Gives the digest of each file below a folder."""
 

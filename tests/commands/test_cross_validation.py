@@ -9,7 +9,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from PIL import Image as Pillow
 
 from cervseg.config import Config
 from cervseg.contract import Contract
@@ -36,26 +35,13 @@ def cross_validate(started):
     return cross_validate
 
 
-def draw(folder, names):
-    """A bright disc on dark noise, 37 x 45, and its mask."""
-    for i, name in enumerate(names):
-        rng = np.random.default_rng(i)
-        rows, columns = np.mgrid[:37, :45]
-        top, left = rng.uniform(9, 27, 2)
-        mask = (rows - top) ** 2 + (columns - left) ** 2 < 81
-        pixels = rng.integers(0, 90, (37, 45, 3)) + 120 * mask[..., None]
-        for kind, array in (("images", pixels.astype(np.uint8)), ("masks", mask * np.uint8(255))):
-            (folder / kind).mkdir(parents=True, exist_ok=True)
-            Pillow.fromarray(array).save(folder / kind / f"{name}.png")
-
-
 @pytest.fixture(scope="module")
-def config(tmp_path_factory, started):
+def config(tmp_path_factory, started, draw_discs):
     """Eight fields of four slides in three folds, cut."""
     from cervseg.commands.dataset_tile import dataset_tile
 
     folder = tmp_path_factory.mktemp("data")
-    draw(folder, FIELDS)
+    draw_discs(folder, FIELDS)
     config = Config.model_validate(
         {
             "data": {

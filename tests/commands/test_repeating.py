@@ -6,7 +6,6 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image as Pillow
 
 from cervseg.config import Config
 from cervseg.config.loader import load_config
@@ -24,20 +23,12 @@ def no_curves():
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory, started):
+def config(tmp_path_factory, started, draw_discs):
     """Six fields of 37 x 45 in three splits, cut."""
     from cervseg.commands.dataset_tile import dataset_tile
 
     folder = tmp_path_factory.mktemp("data")
-    for number in range(6):
-        rng = np.random.default_rng(number)
-        rows, columns = np.mgrid[:37, :45]
-        top, left = rng.uniform(9, 27, 2)
-        mask = (rows - top) ** 2 + (columns - left) ** 2 < 81
-        pixels = rng.integers(0, 90, (37, 45, 3)) + 120 * mask[..., None]
-        for kind, array in (("images", pixels.astype(np.uint8)), ("masks", mask * np.uint8(255))):
-            (folder / kind).mkdir(exist_ok=True)
-            Pillow.fromarray(array).save(folder / kind / f"field{number}.png")
+    draw_discs(folder, [f"field{number}" for number in range(6)])
     config = Config.model_validate(
         {
             "data": {
@@ -117,6 +108,18 @@ def test_what_is_trained_is_kept_and_another_config_refused(config, repeated, mo
     again = repeat(into(config, folder), seeds=2, resume=True, config_words="c.yaml")
 
     assert again == report
+
+
+@pytest.mark.parametrize("all_folds", [False, True])
+def test_several_processes_do_not_share_several_trainings(config, tmp_path, all_folds):
+    from cervseg.commands.repeating import repeat
+
+    runtime = config.runtime.model_copy(update={"processes": 2})
+    shared = into(config, tmp_path / "run").model_copy(update={"runtime": runtime})
+
+    with pytest.raises(ConfigError, match=r"--repeats is .* but 'runtime.processes' is 2"):
+        repeat(shared, seeds=2, all_folds=all_folds)
+    assert not (tmp_path / "run").exists()
 
 
 def test_one_seed_is_no_repetition(config, tmp_path):
