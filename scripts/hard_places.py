@@ -22,25 +22,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-FIELDS = Path(__file__).with_name("synthetic_fields.py")
+from kill_commands import CONFIG
 
-CONFIG = """\
-data:
-  output: tiles
-  source: {images: fields/images, masks: fields/masks}
-  classes: {cell: "#00c853"}
-  split: {kind: fractions, train: 0.5, valid: 0.25, test: 0.25}
-  scale: 0.125
-  tile_size: 64
-model: {base_filters: 4, num_layers: 3}
-train:
-  output: run
-  epochs: 2
-  batch_size: 4
-  steps_per_epoch: 4
-  previews: {num_infer_images: 0}
-runtime: {threads: 1, device: cpu}
-"""
+FIELDS = Path(__file__).with_name("synthetic_fields.py")
 
 SEGMENT = ["tiled-infer", "--model", "builtin:metaplastic"]
 

@@ -17,7 +17,6 @@ import hashlib
 import json
 import os
 import random
-import runpy
 import shutil
 import signal
 import subprocess
@@ -172,11 +171,7 @@ def clear(output: Path) -> None:
 def prepare(asked: argparse.Namespace) -> None:
     """Draw, tile and learn what the commands need; the working folder is ours."""
     draw = Path(__file__).with_name("synthetic_fields.py")
-    before, sys.argv = sys.argv, [str(draw), "fields", "--fields", "8"]
-    try:
-        runpy.run_path(str(draw), run_name="__main__")
-    finally:
-        sys.argv = before
+    subprocess.run([sys.executable, str(draw), "fields", "--fields", "8"], check=True)
     Path("c.yaml").write_text(CONFIG)
     for words in (["dataset-tile", "c.yaml"], ["train", "c.yaml"]):
         subprocess.run(command(words), check=True)

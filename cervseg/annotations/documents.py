@@ -4,12 +4,9 @@ import json
 from pathlib import Path
 from typing import NoReturn
 
-from cervseg.bounds import one_line, refuse_special
+from cervseg.bounds import LARGEST, one_line, refuse_special
 from cervseg.errors import DataError
 from cervseg.reports import JSON
-
-LARGEST = 512 * 2**20
-"""Bytes of a JSON file; parsed it takes some ten times as much memory."""
 
 
 def read_document(path: Path, *, what: str, finite: bool = True) -> JSON:

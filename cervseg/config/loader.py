@@ -10,14 +10,7 @@ from pydantic import ValidationError
 from cervseg.bounds import shortened
 from cervseg.config import Config
 from cervseg.config.keys import is_section
-from cervseg.config.problems import (
-    Place,
-    Problem,
-    Raw,
-    config_error,
-    find_problems,
-    show,
-)
+from cervseg.config.problems import Place, Problem, Raw, config_error, find_problems, show
 from cervseg.config.syntax import Document, Plain, YamlError, format_yaml, parse_yaml
 from cervseg.errors import ConfigError
 
