@@ -1,14 +1,13 @@
 """The command line of `cervseg`, and the one boundary where every error becomes words."""
 
+import logging
+import os
 import re
 import shlex
-import signal
 import sys
-import threading
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Collection, Sequence
+from contextlib import redirect_stdout, suppress
 from inspect import signature
-from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -28,6 +27,7 @@ from cervseg.cli import (
 )
 from cervseg.cli.job import Job, Talk
 from cervseg.cli.options import NO_VALUE, epilog
+from cervseg.cli.stopping import Listener, TerminationSignal
 from cervseg.console import (
     error_document,
     report_error,
@@ -43,12 +43,16 @@ from cervseg.errors import (
     ConfigError,
     FullDiskError,
     Interrupted,
+    LostProcess,
     Terminated,
     tells_full_disk,
 )
 from cervseg.progress import RichProgress
 
 BUG = 1
+
+STOPPED = (Interrupted.exit_code, Terminated.exit_code, LostProcess.exit_code)
+"""After which threads may still be at work."""
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="markdown")
 config_app = typer.Typer(rich_markup_mode="markdown")
@@ -122,11 +126,24 @@ config_app.command("import", epilog=epilog(*config.IMPORT_EXAMPLES))(config.impo
 def run() -> NoReturn:
     """Be the `cervseg` of the shell."""
     code = main()
-    if "jax" in sys.modules:
-        from cervseg import processes
-
-        processes.leave(code)
+    if code in STOPPED or _is_joined():
+        # Python's own end would abort threads of the backend that are still at work, and JAX's
+        # would wait for the other processes.
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(code)
     sys.exit(code)
+
+
+def _is_joined() -> bool:
+    """Whether this process trains together with others."""
+    if "jax" not in sys.modules:
+        return False
+    from cervseg import processes
+
+    return processes.is_joined()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -141,17 +158,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     command, talk = _overhear(words)
     told: Collection[str] = ()
+    listener = Listener()
     try:
-        with _heeding_sigterm():
+        with listener.listening():
             job = parse(words)
             if isinstance(job, int):
                 return job
             command, talk = job.command, job.talk
             with telling_notices(quiet=talk.quiet, debug=talk.debug) as handler:
                 told = handler.told
-                return _perform(job, told)
+                return _perform(job, told, listener)
     except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - every error ends here
-        error, exit_code = _explain(exc, words)
+        error, exit_code = _explain(listener.cause_of(exc), words)
         if isinstance(error, Interrupted | FullDiskError) and _can_resume(command):
             room = "" if isinstance(error, Interrupted) else "make room, then "
             error.hint = f"{room}go on with: {_resuming(words)}"
@@ -171,9 +189,9 @@ def parse(words: Sequence[str]) -> Job | int:
     return job if isinstance(job, Job | int) else 0
 
 
-def _perform(job: Job, told: Collection[str]) -> int:
+def _perform(job: Job, told: Collection[str], listener: Listener) -> int:
     with RichProgress(quiet=job.talk.quiet) as progress:
-        result = job.work(progress)
+        result = job.work(listener.on(progress))
     if isinstance(result, str):
         write_out(result.removesuffix("\n"))
         return 0
@@ -192,28 +210,6 @@ def _overhear(words: Sequence[str]) -> tuple[str | None, Talk]:
     return command, talk
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM: the same as Ctrl-C to all who save their state on it."""
-
-
-@contextmanager
-def _heeding_sigterm() -> Iterator[None]:
-    """Raise at SIGTERM, where commands can save, instead of dying."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may listen to signals
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: let it save in peace
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _explain(exc: BaseException, words: Sequence[str]) -> tuple[CervsegError, int]:
     """Find the words and the exit code for whatever was raised."""
     error: CervsegError
@@ -224,7 +220,7 @@ def _explain(exc: BaseException, words: Sequence[str]) -> tuple[CervsegError, in
             error = Terminated(str(exc)) if _was_terminated(exc) else exc
         case CervsegError():
             error = exc
-        case _Terminated():
+        case TerminationSignal():
             error = Terminated("terminated")
         case KeyboardInterrupt():
             error = Interrupted("interrupted")
@@ -256,7 +252,7 @@ def _resuming(words: Sequence[str]) -> str:
 def _was_terminated(exc: BaseException | None) -> bool:
     """Whether a SIGTERM is among the causes."""
     while exc is not None:
-        if isinstance(exc, _Terminated):
+        if isinstance(exc, TerminationSignal):
             return True
         exc = exc.__cause__ or exc.__context__
     return False

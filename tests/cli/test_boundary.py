@@ -1,5 +1,6 @@
 """Every error ends in words, an exit code, and with --json in one document."""
 
+import contextlib
 import errno
 import json
 import logging
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cervseg import __version__, errors
+from cervseg.cli import app
 from cervseg.cli.app import main
 from cervseg.reports import Failure, Report
 
@@ -151,6 +153,50 @@ def test_sigterm_that_a_command_caught_like_ctrl_c_still_exits_143(fake, config,
     out, err = capsys.readouterr()
     assert json.loads(out)["exit_code"] == 143
     assert err == f"error: stopped\nhint: go on with: cervseg train {config} --json --resume\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_a_library_swallowed_is_raised_at_the_next_step(fake, config, number):
+    steps = []
+
+    def answer(progress):
+        with progress.bar("training", 3) as bar:
+            for step in range(3):
+                with contextlib.suppress(BaseException):
+                    os.kill(os.getpid(), number)
+                    threading.Event().wait(5)
+                bar.advance()
+                steps.append(step)
+        return Report("train")
+
+    fake.answer = answer
+
+    assert main(["train", config]) == 128 + number
+    assert steps == []
+
+
+def test_a_signal_that_a_library_made_another_error_of_is_no_bug(fake, config, capsys):
+    def answer(progress):
+        try:
+            terminate_oneself()
+        except KeyboardInterrupt:
+            raise SystemError("returned a result with an exception set") from None
+
+    fake.answer = answer
+
+    assert main(["train", config]) == 143
+    assert capsys.readouterr().err.startswith("error: terminated\n")
+
+
+def test_a_ctrl_c_that_is_ignored_from_the_start_stays_ignored(fake, config):
+    """As for what a shell's script runs in its background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        fake.answer = lambda progress: os.kill(os.getpid(), signal.SIGINT) or Report("train")
+
+        assert main(["train", config]) == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_main_runs_outside_the_main_thread_too(fake, config):
@@ -331,3 +377,33 @@ def test_a_full_disk_behind_stdout_exits_5():
 
     assert done.returncode == 5
     assert done.stderr == "error: output: the disk is full\nhint: make room\n"
+
+
+class Left(Exception):
+    """Stands in for the end of the process."""
+
+
+@pytest.mark.parametrize("code", [130, 143, 7])
+def test_what_was_stopped_ends_at_once_since_threads_may_still_be_at_work(monkeypatch, code):
+    """Ended by Python, they now and then abort the process: 134 instead of 143."""
+
+    def leave(given):
+        raise Left(given)
+
+    monkeypatch.setattr(app, "main", lambda: code)
+    monkeypatch.setattr(os, "_exit", leave)
+
+    with pytest.raises(Left) as left:
+        app.run()
+
+    assert left.value.args == (code,)
+
+
+@pytest.mark.parametrize("code", [0, 2, 5])
+def test_what_came_to_its_end_ends_as_python_does(monkeypatch, code):
+    monkeypatch.setattr(app, "main", lambda: code)
+
+    with pytest.raises(SystemExit) as left:
+        app.run()
+
+    assert left.value.code == code
