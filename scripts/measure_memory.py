@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from cervseg.machine import peak_memory
+
 
 class Truth(NamedTuple):
     """What a run took: bytes at its peak, bytes of disk at the most, seconds."""
@@ -31,17 +33,6 @@ def command(model: str, image: Path, *, output: Path, settings: list[str]) -> li
     words = [word for setting in settings for word in ("--set", setting)]
     return [sys.executable, "-m", "cervseg", "tiled-infer", "--model", model, str(image),
             "--output", str(output), "--json", "--quiet", *words]  # fmt: skip
-
-
-def peak_of(process: int) -> int:
-    """Largest resident memory of a process so far, bytes; 0 when it is gone."""
-    try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return max(
-        (int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), default=0
-    )
 
 
 def size_of(folder: Path) -> int:
@@ -62,7 +53,7 @@ def run(words: list[str], output: Path) -> Truth:
         process = subprocess.Popen(words, stdout=said)
         memory = disk = 0
         while process.poll() is None:
-            memory = max(memory, peak_of(process.pid))
+            memory = max(memory, peak_memory(process.pid))
             disk = max(disk, size_of(output))
             time.sleep(0.2)
         if process.returncode:
