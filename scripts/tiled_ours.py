@@ -48,6 +48,7 @@ def ours(job: Job) -> Ready:
 def open_ours(job: Job) -> tuple[Segmenter, OutputFolder]:
     """As the command opens it, and where it writes."""
     folder = Path(job.scratch) / f"{job.network}-{job.engine}-{job.precision}"
+    folder.mkdir()
     output = OutputFolder(folder)
     settings = RuntimeConfig(device="cpu", threads=job.threads)
     opening = Opening("tiled-infer", job.section(), (Path(job.model),), output, settings)
