@@ -37,7 +37,7 @@ tiled_infer: {images: fields/images, output: masks, tile_size: 128}
 STEPS = ("dataset-tile", "train", "evaluate", "tiled-infer")
 FILES = {
     "dataset-tile": "tiles/manifest.csv",
-    "train": "run/report.html",
+    "train": "run/model/contract.json",
     "evaluate": "scores/report.html",
     "tiled-infer": "masks/inference.json",
 }
