@@ -19,6 +19,9 @@ FARTHEST = 3.0
 LEAST_DEVIATION = 0.02
 """Counts in place of a smaller one: few training images hardly differ."""
 
+FAINTEST = 0.002
+"""Density one level of 255 below white: what is fainter counts as this, so that it has a factor."""
+
 STAIN_RATIO = 1.3
 """Densities that differ by no more than this factor, either way, are not told of."""
 
@@ -105,7 +108,7 @@ def stain_drift(image: Image, statistics: Mapping[str, JSON] | None) -> str | No
     if means is None or deviations is None:
         return None
     factors = [
-        value / mean if _is_far(value, mean, deviation) else 1.0
+        max(value, FAINTEST) / mean if _is_far(value, mean, deviation) else 1.0
         for value, mean, deviation in zip(found, means, deviations, strict=True)
     ]
     worst = max(range(3), key=lambda i: abs(math.log(factors[i])))

@@ -51,6 +51,12 @@ def test_a_darker_image_is_told_of_by_the_colour_that_differs_most():
     assert "2.4 x darker" in notice and "(blue density 0.60" in notice
 
 
+def test_a_colour_that_is_missing_altogether_is_told_of():
+    notice = stain_drift(stained((0.0, 0.5, 0.5)), TRAINED)
+
+    assert "paler" in notice and "(red density 0.00, trained on 0.30" in notice
+
+
 @pytest.mark.parametrize("green", [0.31, 0.38, 0.48])
 def test_a_stain_within_a_factor_is_not_told_of(green):
     assert stain_drift(stained((0.3, green, 0.25)), TRAINED) is None
