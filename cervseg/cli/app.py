@@ -245,8 +245,9 @@ def _can_resume(command: str | None) -> bool:
 
 def _resuming(words: Sequence[str]) -> str:
     """The command line that goes on from here."""
-    kept = [word for word in words if word not in ("--overwrite", "--resume")]
-    return shlex.join(["cervseg", *kept, "--resume"])
+    end = words.index("--") if "--" in words else len(words)  # behind it all are images
+    kept = [word for word in words[:end] if word not in ("--overwrite", "--resume")]
+    return shlex.join(["cervseg", *kept, "--resume", *words[end:]])
 
 
 def _was_terminated(exc: BaseException | None) -> bool:

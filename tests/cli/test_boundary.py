@@ -123,6 +123,15 @@ def test_ctrl_c_names_the_same_command_line_to_go_on_with(fake, config, capsys):
     )
 
 
+def test_the_command_line_to_go_on_with_takes_no_option_for_an_image(fake, config, capsys):
+    fake.raises(errors.Interrupted("stopped"))
+
+    assert main(["tiled-infer", config, "--overwrite", "--", "-field.jpg"]) == 130
+
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told == f"hint: go on with: cervseg tiled-infer {config} --resume -- -field.jpg"
+
+
 def terminate_oneself():
     os.kill(os.getpid(), signal.SIGTERM)
     threading.Event().wait(5)
