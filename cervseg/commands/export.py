@@ -14,7 +14,7 @@ from scipy import ndimage
 from cervseg.arrays import RGB, Probabilities
 from cervseg.contract import Contract, find_model
 from cervseg.errors import CheckError, ConfigError, DataError, ModelError
-from cervseg.files import claim, output_error, refuse_occupied, set_aside
+from cervseg.files import LOCK, claim, output_error, refuse_occupied, set_aside
 from cervseg.grid import Window
 from cervseg.images.image import Image, find_images
 from cervseg.images.readers import open_image
@@ -71,6 +71,8 @@ def export(
 
     Raises:
         ConfigError: An extra is missing, or the form can't be had so.
+        OutputError: The output folder is occupied, or another process writes it.
+        DataError: `images` is missing, empty or broken.
         ModelError: The model is broken, or is an export itself.
         BudgetError: It needs more memory than there is.
         CheckError: What was written answers otherwise; nothing is left of it.
@@ -122,8 +124,10 @@ def _order(
 def _whole_or_not(output: Path, *, overwrite: bool) -> Iterator[Path]:
     """Give `NAME.partial` and rename it when the block ends well; else nothing is left of it."""
     partial = output.with_name(f"{output.name}.partial")
+    ours = False  # until it is claimed, it may be that of another process
     try:
         with claim(partial, resume=True):
+            ours = True
             for path in partial.iterdir():  # of a killed process
                 _remove(path)
             yield partial
@@ -133,13 +137,14 @@ def _whole_or_not(output: Path, *, overwrite: bool) -> Iterator[Path]:
     except OSError as exc:
         raise output_error(exc, output) from exc
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if ours:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
-    elif not path.name.startswith(".lock"):
+    elif path.name != LOCK:
         path.unlink()
 
 

@@ -16,6 +16,7 @@ from cervseg.contract import Contract
 from cervseg.engines import conversion, converter, open_model, settings
 from cervseg.engines.settings import EXTRAS
 from cervseg.errors import BudgetError, CheckError, ConfigError, DataError, ModelError, OutputError
+from cervseg.files import claim
 
 pytestmark = pytest.mark.usefixtures("started")
 
@@ -189,6 +190,16 @@ def test_an_occupied_output_is_refused_or_put_aside(run, here):
     [backup] = here.glob("out_*_bak")
     assert names(backup) == ["mine.txt"]
     assert names(here / "out") == ["contract.json", "model.keras"]
+
+
+def test_what_another_process_is_writing_is_left_to_it(run, here):
+    with claim(here / "out.partial") as partial:
+        (partial / "model.keras").write_text("half of it")
+
+        message, _ = refused(OutputError, run, to="keras", output="out")
+
+        assert message == "out.partial: another cervseg is writing here"
+        assert names(partial) == [".lock", "model.keras"]
 
 
 def test_an_export_is_not_exported_again(run, here):
