@@ -30,7 +30,7 @@ from cervseg.inference.budget import (
 )
 from cervseg.inference.segment import Segmenter
 from cervseg.inference.self_check import reach_of, tiles_checked
-from cervseg.reports import JSON, Report, Table
+from cervseg.reports import JSON, Failure, Report, Table
 
 TIMED = 3
 
@@ -76,15 +76,21 @@ def measure(tools: Segmenter, image: Image) -> Costs:
 
 
 def plan_images(
-    inputs: Sequence[Input], tools: Segmenter, *, images: Sequence[Image] | None = None
-) -> list[Planned]:
-    """Forecast each image with the batches of the plan."""
-    opened = [open_image(item.path) for item in inputs] if images is None else images
-    costs = measure(tools, max(opened, key=lambda image: image.height * image.width))
-    return [
-        Planned(item, image, forecast_image(tools, image, costs))
-        for item, image in zip(inputs, opened, strict=True)
-    ]
+    inputs: Sequence[Input], tools: Segmenter
+) -> tuple[list[Planned], tuple[Failure, ...]]:
+    """Forecast each image with the batches of the plan; those that can't be opened are failures."""
+    opened, failures = list[tuple[Input, Image]](), list[Failure]()
+    for item in inputs:
+        try:
+            opened.append((item, open_image(item.path)))
+        except DataError as exc:
+            failures.append(Failure.of(str(item.path), exc))
+    if not opened:  # nor is there any in a shard beyond the last image
+        return [], tuple(failures)
+    images = [image for _, image in opened]
+    costs = measure(tools, max(images, key=lambda image: image.height * image.width))
+    planned = [Planned(item, image, forecast_image(tools, image, costs)) for item, image in opened]
+    return planned, tuple(failures)
 
 
 def forecast_image(tools: Segmenter, image: Image, costs: Costs) -> Forecast:
@@ -159,9 +165,9 @@ def fit_memory(
 
 def dry_run(command: str, inputs: Sequence[Input], tools: Segmenter) -> Report:
     """Say what the images will cost, and write nothing."""
-    planned = plan_images(inputs, tools)
+    planned, failures = plan_images(inputs, tools)
     seconds = sum(one.forecast.seconds for one in planned)
-    memory = max(one.forecast.memory for one in planned)
+    memory = max((one.forecast.memory for one in planned), default=0)
     disk = sum(one.forecast.disk for one in planned)
     rows = [
         (
@@ -188,11 +194,12 @@ def dry_run(command: str, inputs: Sequence[Input], tools: Segmenter) -> Report:
     return Report(
         command,
         results=tuple(results),
+        failures=failures,
         notices=tuple(notices),
         tables=(
             Table("forecast", ("image", "size", "tiles", "memory", "disk at most", "time"),
                   (*rows, *([total] if len(rows) > 1 else []))),
-        ),
+        ) if rows else (),
     )  # fmt: skip
 
 

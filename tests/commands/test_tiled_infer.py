@@ -139,6 +139,22 @@ def test_a_dry_run_forecasts_and_writes_nothing(run, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_forecasts_what_it_can_open(run, slide, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+
+    report = run("out", dry_run=True, images=[broken, slide])
+
+    assert [row["image"] for row in report.results] == [str(slide)] and report.exit_code == 3
+    assert [failure.item for failure in report.failures] == [str(broken)]
+
+
+def test_a_dry_run_of_a_shard_without_an_image_forecasts_nothing(run):
+    report = run("out", dry_run=True, shard="2/2")
+
+    assert report.results == report.tables == () and report.exit_code == 0
+
+
 def test_the_self_check_passes_and_fails(run, tmp_path):
     good = run("good", "self_check.windows=3")
     bad = run("bad", "self_check.windows=3", "overlap=4",
