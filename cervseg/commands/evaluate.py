@@ -25,7 +25,13 @@ from cervseg.files import claim
 from cervseg.inference.answers import tiled_answers, whole_answers
 from cervseg.inference.decision import decision_for
 from cervseg.inference.prediction import plan_tiles
-from cervseg.reporting.scores import Evaluation, score_tables, write_evaluation
+from cervseg.reporting.scores import (
+    FITTED,
+    LEAKED,
+    Evaluation,
+    score_tables,
+    write_evaluation,
+)
 from cervseg.reports import SILENT, Failure, Progress, Report, track
 from cervseg.runs import Run
 from cervseg.scoring.summary import summarize, summarize_apart
@@ -256,9 +262,7 @@ def _write(
     mode: Mode,
     tolerance: Tolerance,
 ) -> Report:
-    warning = "data with a leak that was allowed" if tolerance.found else None
-    if task.fitted:
-        warning = "data the model was fitted on"
+    warning = FITTED if task.fitted else LEAKED if tolerance.found else None
     evaluation = Evaluation(
         heading=f"{warning}: {heading}" if warning else heading,
         split=task.name,

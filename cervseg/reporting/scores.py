@@ -13,6 +13,9 @@ from cervseg.scoring.calibration import ProbabilityCounts
 from cervseg.scoring.matching import FATES, Sorted
 from cervseg.scoring.summary import SCORES, Summary
 
+LEAKED, FITTED = "data with a leak that was allowed", "data the model was fitted on"
+"""What a heading begins with where the scores say little of new images."""
+
 
 @dataclass(frozen=True)
 class Evaluation:

@@ -26,6 +26,7 @@ from cervseg.reporting.inferred import read_output
 from cervseg.reporting.page import Headline, PageTable, Subject, Text
 from cervseg.reporting.repeats import read_repeats
 from cervseg.reporting.scored import HEADLINE
+from cervseg.reporting.scores import FITTED, LEAKED
 from cervseg.reports import JSON
 from cervseg.runs import Run
 from cervseg.scoring.calibration import COARSE
@@ -93,9 +94,11 @@ def read_evaluation(path: Path, parts: Sequence[Path]) -> Subject:
         }
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise DataError(f"{path}: not a table of scores: {one_line(repr(exc))}") from exc
-    warnings = [heading.partition(":")[0] + ": these scores say little of new images"] * (
-        "leak" in heading or "fitted" in heading
-    )
+    warnings = [
+        f"{doubt}: these scores say little of new images"
+        for doubt in (LEAKED, FITTED)
+        if heading.startswith(doubt)  # behind it stand names, which may hold any word
+    ]
     if failed:
         warnings.append(f"could not be scored: {', '.join(map(str, failed))}")
     if "allowed_leak" in document:

@@ -315,6 +315,20 @@ def test_an_evaluation_tells_with_how_many_images_of_the_training_it_was_compare
     assert "none of them is among the 54 that the model was fitted on" in page_of(folder)
 
 
+@pytest.mark.parametrize(
+    ("heading", "told"),
+    [
+        ("test: 3 images, tiled, runs/leaky_relu refitted", False),
+        ("data with a leak that was allowed: test: 3 images", True),
+        ("data the model was fitted on: train: 3 images", True),
+    ],
+)
+def test_scores_that_flatter_are_told_by_how_they_came_about_not_by_a_name(tmp_path, heading, told):
+    page = page_of(evaluation(tmp_path / "e", heading=heading))
+
+    assert ("these scores say little of new images" in page) == told
+
+
 def test_the_sweep_is_that_of_the_pixels():
     curve, over = sweep_charts("cell", Bins([0.1, 0.4, 0.9], [60, 25, 15], [0, 10, 15]))
 
