@@ -102,7 +102,7 @@ def read_evaluation(path: Path, parts: Sequence[Path]) -> Subject:
     if failed:
         warnings.append(f"could not be scored: {', '.join(map(str, failed))}")
     if "allowed_leak" in document:
-        warnings.append(f"a leak was allowed: {document['allowed_leak']}")
+        warnings.append(f"a leak was allowed: {_as_text(document['allowed_leak'])}")
     pictures = Pictures(parts)
     return Subject(
         str(path.parent),

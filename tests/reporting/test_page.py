@@ -315,6 +315,17 @@ def test_an_evaluation_tells_with_how_many_images_of_the_training_it_was_compare
     assert "none of them is among the 54 that the model was fitted on" in page_of(folder)
 
 
+def test_an_evaluation_tells_in_words_of_a_leak_that_was_allowed(tmp_path):
+    folder = evaluation(tmp_path / "e")
+    document = json.loads((folder / "scores.json").read_text())
+    leak = {"reason": "one slide", "found": ["x"]}
+    (folder / "scores.json").write_text(json.dumps({**document, "allowed_leak": leak}))
+
+    (subject,) = read_subjects(folder)
+
+    assert subject.warnings == ("a leak was allowed: reason: one slide\nfound: x",)
+
+
 @pytest.mark.parametrize(
     ("heading", "told"),
     [
