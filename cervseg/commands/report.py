@@ -34,10 +34,17 @@ def report(folders: Sequence[Path | str], *, output: Path | str | None = None) -
     if not paths:
         raise ConfigError("report needs a folder", hint="cervseg report runs/cells")
     page = Path(output) if output else (paths[0] / NAME if len(paths) == 1 else Path(NAME))
-    if page.exists() and GENERATOR not in page.read_bytes()[:MARKED_WITHIN]:
+    if page.exists() and not _is_report(page):
         raise OutputError(f"{page}: the file exists, and is no report", hint="another --output")
     write_page(paths, page)
     return Report("report", output=page, paths=(page,))
+
+
+def _is_report(page: Path) -> bool:
+    if not page.is_file():  # a folder, say
+        return False
+    with page.open("rb") as file:
+        return GENERATOR in file.read(MARKED_WITHIN)
 
 
 def write_page(paths: Sequence[Path], page: Path) -> None:

@@ -166,6 +166,8 @@ def test_a_report_is_replaced_and_nothing_else_is(tmp_path):
     page_of(folder)
     with pytest.raises(OutputError, match="is no report"):
         cervseg.report([folder], output=other)
+    with pytest.raises(OutputError, match="is no report"):
+        cervseg.report([folder], output=tmp_path)
 
     assert other.read_text() == "mine"
 
