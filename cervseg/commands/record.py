@@ -27,20 +27,14 @@ def make_record(command: str, section: InferConfig, models: Sequence[Path]) -> d
 
 
 WITHOUT_EFFECT = {
-    *(
-        "images",
-        "output",
-        "model",
-        "overlays",
-        "probabilities",
-        "colorize",
-        "objects",
-        "look_first",
-    ),
-    *("disagreement", "mask_level", "roi", "skip_background", "self_check"),
-    *("max_ram", "large_from", "mpp", "scale"),
+    "evaluate": {"model", "output", "overlays"},
+    "prediction": {
+        *("images", "output", "model", "overlays", "probabilities", "colorize", "objects"),
+        *("look_first", "disagreement", "mask_level", "roi", "skip_background", "self_check"),
+        *("max_ram", "large_from", "mpp", "scale"),
+    },
 }
-"""Keys that change no score."""
+"""Keys that change no score, by section."""
 
 
 def score_settings(config: Config, mode: str) -> dict[str, JSON]:
@@ -53,7 +47,10 @@ def score_settings(config: Config, mode: str) -> dict[str, JSON]:
     sections: dict[str, Section] = {"evaluate": config.evaluate}
     if mode != "predictions":
         sections["prediction"] = config.tiled_infer if mode == "tiled" else config.infer
-    settings = {k: v.model_dump(mode="json", exclude=WITHOUT_EFFECT) for k, v in sections.items()}
+    settings = {
+        name: section.model_dump(mode="json", exclude=WITHOUT_EFFECT[name])
+        for name, section in sections.items()
+    }
     return {"mode": mode, "seed": config.runtime.seed, **settings}
 
 
