@@ -150,7 +150,7 @@ class Dataset:
         """
         for row in self.sources_of(split):
             for name in (row.image, row.mask, row.objects):
-                if name and not self.path(name).is_file():
+                if name and not self.path(name).exists():  # a Zarr image is a folder
                     raise DataError(f"{self.path(name)}: the dataset names it, but it is gone")
 
     def require_options(self, config: DataConfig) -> None:
@@ -158,6 +158,7 @@ class Dataset:
 
         Raises:
             ConfigError: Lists the keys that differ.
+            DataError: The dataset does not say how it was cut.
         """
         cut = self.document.get("options")
         # Whoever draws from the fields leaves tiles that are there alone.

@@ -296,3 +296,17 @@ def test_a_source_whose_name_would_put_pictures_elsewhere_is_refused(tmp_path, n
     assert refusal(tmp_path) == (
         f"{tmp_path}: broken dataset: ValueError({f'a source called {name!r}'!r})"
     )
+
+
+def test_sources_that_are_folders_are_there_and_what_is_gone_is_named(tmp_path):
+    image = tmp_path / "field, 1.zarr"
+    image.mkdir()
+    write(tmp_path, sources=[SOURCE._replace(image=str(image))])
+    dataset = open_dataset(tmp_path)
+
+    dataset.require_sources("valid")
+
+    image.rmdir()
+    with pytest.raises(DataError) as caught:
+        dataset.require_sources("valid")
+    assert str(caught.value) == f"{image}: the dataset names it, but it is gone"
