@@ -272,6 +272,7 @@ def _source(row: dict[str, str]) -> SourceRow:
         raise ValueError(f"a source called {row['name']!r}")
     values = SourceRow(**row)  # type: ignore[arg-type]  # all text until the next line
     return values._replace(
+        mpp=row["mpp"] and repr(float(row["mpp"])),
         split="" if row["fold"] and not row["split"] else _split(row["split"]),
         height=int(row["height"]),
         width=int(row["width"]),

@@ -144,6 +144,7 @@ def test_a_missing_table_is_named(tmp_path, name, what):
         ("sources.csv", ",1536,", ",many,"),
         ("sources.csv", ",valid,,", ",valid,2,"),
         ("sources.csv", ",valid,,", ",,,"),
+        ("sources.csv", ",8.0,,", ",8.0,fine,"),
         ("manifest.csv", ",valid,", ",,"),
         ("manifest.csv", ",512,", ",5.5,"),
         ("manifest.csv", "window", "door"),
