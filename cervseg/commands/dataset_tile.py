@@ -7,7 +7,6 @@ from pathlib import Path
 
 from cervseg import __version__
 from cervseg.arrays import RGB
-from cervseg.classes import Classes
 from cervseg.commands.tally import count_cuts, cut_notices, tally_table
 from cervseg.config import Config
 from cervseg.config.data import DataConfig, FractionSplit, Split
@@ -26,6 +25,7 @@ from cervseg.data.leaks import (
 from cervseg.data.manifest import SourceRow, describe, open_dataset, write_dataset
 from cervseg.data.sources import find_fields
 from cervseg.data.splits import assign_splits
+from cervseg.data.truth import mask_options
 from cervseg.errors import ConfigError, DataError
 from cervseg.files import (
     LOCK,
@@ -113,7 +113,7 @@ def dataset_tile(
         near = _near_leaks(sources, progress=progress)
         _write(partial, data, cuts=cuts, seed=seed, reading=reading,
                found={**tolerance.record(), "near_duplicates": near})  # fmt: skip
-        _write_samples(partial, cuts, classes=data.class_table(), reading=reading)
+        _write_samples(partial, cuts, data=data, reading=reading)
     _put_in_place(partial, target)
     counts = count_cuts(cuts)
     return Report(
@@ -248,19 +248,19 @@ def _write(
 
 
 def _write_samples(
-    folder: Path, cuts: Sequence[Cut], *, classes: Classes, reading: Reading
+    folder: Path, cuts: Sequence[Cut], *, data: DataConfig, reading: Reading
 ) -> None:
     """A sheet of images over masks, those with foreground first; of fields where nothing is cut."""
     rows = [(row.tile, row.mask, row.foreground) for cut in cuts for row in cut.tiles] or [
         (cut.source.image, cut.source.mask, cut.source.foreground) for cut in cuts
     ]
     rich = sorted(rows, key=lambda row: row[2] == 0)
+    classes, options = data.class_table(), mask_options(data.masks)
     images, masks = [], []
     for name, mask_name, _ in rich[:: max(1, len(rich) // SAMPLES)][:SAMPLES]:
         mask_file = folder / mask_name if mask_name else None
-        image, mask, *_ = read_labelled(
-            Labelled(Path(name).stem, folder / name, mask_file, reading), classes
-        )
+        item = Labelled(Path(name).stem, folder / name, mask_file, reading, options=options)
+        image, mask, *_ = read_labelled(item, classes)
         images.append(image.read(whole(image)))
         masks.append(paint_mask(mask, classes))
     sheet = contact_sheet([images, masks], side=200)

@@ -23,7 +23,7 @@ from cervseg.data.leaks import (
     tell_near_leaks,
     tell_resemblance,
 )
-from cervseg.data.sources import mask_options
+from cervseg.data.truth import mask_options
 from cervseg.digests import pixel_digest
 from cervseg.errors import DataError, ModelError
 from cervseg.images.image import find_images, whole
@@ -124,7 +124,7 @@ def _of_folders(config: Config, contracts: Sequence[Contract], folders: tuple[Pa
         reading = "threshold" if classes.is_binary else "colour"
     return Task(
         f"folder-{images.resolve().name}",
-        labelled_folders(images, masks, reading, options=mask_options(config.data)),
+        labelled_folders(images, masks, reading, options=mask_options(config.data.masks)),
         classes,
         fitted=False,
     )

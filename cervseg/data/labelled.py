@@ -53,6 +53,7 @@ def labelled_sources(dataset: Dataset, rows: Sequence[SourceRow]) -> list[Labell
             (row.vertical, row.horizontal),
             row.sha256,
             dataset.path(row.objects) if row.objects else None,
+            dataset.options,
         )
         for row in rows
     ]
@@ -66,6 +67,7 @@ def labelled_tiles(dataset: Dataset, rows: Sequence[TileRow]) -> list[Labelled]:
             dataset.path(row.tile),
             dataset.path(row.mask) if row.mask else None,
             dataset.reading,
+            options=dataset.options,
         )
         for row in rows
     ]

@@ -7,17 +7,17 @@ from typing import Literal, NamedTuple, cast
 
 from cervseg.bounds import is_plain_name, one_line
 from cervseg.classes import Classes, format_colour
-from cervseg.config.data import DataConfig, Split
+from cervseg.config.data import DataConfig, MaskReading, Split
 from cervseg.data.fields import SPLITS
+from cervseg.data.truth import mask_options
 from cervseg.digests import text_digest
 from cervseg.errors import ConfigError, DataError
 from cervseg.files import read_csv, read_json, write_csv, write_json
-from cervseg.images.masks import Reading
+from cervseg.images.masks import PLAIN, MaskOptions, Reading
 from cervseg.reports import JSON
 
 DOCUMENT = "dataset.json"
 """Written last: a folder without it is no dataset."""
-
 
 AFTER_CUTTING = {"output", "preprocess", "cache"}
 """Keys of `data` that do not change the tiles."""
@@ -109,6 +109,7 @@ class Dataset:
     reading: Reading
     sources: tuple[SourceRow, ...]
     tiles: tuple[TileRow, ...]
+    options: MaskOptions = PLAIN
 
     @property
     def fingerprint(self) -> str:
@@ -203,12 +204,7 @@ def describe(
 ) -> dict[str, JSON]:
     """The part of `dataset.json` that readers need: classes, scale, tile, mask reading."""
     colours = {n: format_colour(c) for n, c in zip(classes.names, classes.colours, strict=True)}
-    return {
-        "classes": colours,
-        "scale": scale,
-        "tile_size": tile_size,
-        "reading": reading,
-    }
+    return {"classes": colours, "scale": scale, "tile_size": tile_size, "reading": reading}
 
 
 def open_dataset(folder: Path) -> Dataset:
@@ -234,6 +230,7 @@ def open_dataset(folder: Path) -> Dataset:
             _reading(document["reading"]),
             _in_folds_or_none(tuple(_source(row) for row in sources)),
             tuple(_tile(row) for row in tiles),
+            _mask_options(document.get("options")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise DataError(f"{folder}: broken dataset: {one_line(repr(exc))}") from exc
@@ -252,6 +249,12 @@ def _reading(value: JSON) -> Reading:
     if value not in ("index", "colour", "threshold", "luma"):
         raise ValueError(f"unknown mask reading {value!r}")
     return cast(Reading, value)
+
+
+def _mask_options(options: JSON) -> MaskOptions:
+    """How ready tiles are to be read: they are used in place, not rewritten as indices."""
+    masks = options.get("masks") if isinstance(options, dict) else None
+    return PLAIN if masks is None else mask_options(MaskReading.model_validate(masks))
 
 
 def _split(text: str) -> Split:

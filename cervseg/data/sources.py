@@ -24,10 +24,10 @@ from cervseg.data.truth import (
     MaskFile,
     SipakmedContours,
     Truth,
+    mask_options,
 )
 from cervseg.errors import ConfigError, DataError
 from cervseg.images.image import find_images, image_name
-from cervseg.images.masks import MaskOptions
 
 S = TypeVar("S", FolderSource, GeojsonSource, CocoSource, LabelImageSource)
 
@@ -124,7 +124,7 @@ def _by_any_name(
 
 
 def _list_folders(source: FolderSource, config: DataConfig) -> Listed:
-    reading, options = config.mask_reading(), mask_options(config)
+    reading, options = config.mask_reading(), mask_options(config.masks)
     pairs, problems = [], []
     for split, part in _per_split(source, ("images", "masks")):
         if part.images.resolve() == part.masks.resolve():
@@ -137,11 +137,6 @@ def _list_folders(source: FolderSource, config: DataConfig) -> Listed:
             pairs.append(_Pair(split, image, mask, truth))
     fields, missing = _listed(pairs, source.scale, config=config, missing=NO_MASK)
     return Listed(fields, problems + missing)
-
-
-def mask_options(config: DataConfig) -> MaskOptions:
-    """The details of `data.masks`."""
-    return MaskOptions(config.masks.threshold, config.masks.blur, config.masks.luma)
 
 
 def _list_sipakmed(source: SipakmedSource, config: DataConfig) -> Listed:

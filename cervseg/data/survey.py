@@ -113,7 +113,7 @@ def _survey_dataset(dataset: Dataset) -> Survey:
     for row in dataset.sources:
         mask = dataset.path(row.mask) if row.mask else None
         objects = dataset.path(row.objects) if row.objects else None
-        truth = MaskFile(mask, dataset.reading, objects=objects) if mask else None
+        truth = MaskFile(mask, dataset.reading, dataset.options, objects) if mask else None
         scale, split = (row.vertical, row.horizontal), row.split or None
         fields.append(
             Field(row.name, dataset.path(row.image), mask, row.group, scale, split, truth)

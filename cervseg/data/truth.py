@@ -16,6 +16,7 @@ from cervseg.annotations.sipakmed import Contours, SipakmedField, read_contours
 from cervseg.arrays import Mask
 from cervseg.bounds import one_line
 from cervseg.classes import BACKGROUND, IGNORE, Classes
+from cervseg.config.data import MaskReading
 from cervseg.errors import CervsegError, DataError
 from cervseg.images.masks import PLAIN, MaskOptions, Reading, read_mask
 
@@ -47,6 +48,11 @@ class Truth(Protocol):
             DataError: A file is broken, or does not fit the image or the classes.
         """
         ...
+
+
+def mask_options(masks: MaskReading) -> MaskOptions:
+    """The details of `data.masks`."""
+    return MaskOptions(masks.threshold, masks.blur, masks.luma)
 
 
 def empty_mask(height: int, width: int) -> Mask:

@@ -8,7 +8,10 @@ from PIL import Image as Pillow
 
 from cervseg.commands.dataset_tile import dataset_tile
 from cervseg.config import Config
+from cervseg.config.data import DataConfig
+from cervseg.data.labelled import labelled_sources, labelled_tiles, read_labelled
 from cervseg.data.manifest import open_dataset
+from cervseg.data.survey import survey_folder
 from cervseg.errors import ConfigError, DataError, LeakError
 
 
@@ -100,6 +103,23 @@ def test_tiles_are_indexed_where_they_are_by_field(folder):
     assert dataset.reading == "threshold"
     counts = report.results[0]["train"]
     assert (counts["images"], counts["groups"], counts["tiles"]) == (3, 2, 3)
+
+
+def test_masks_of_ready_tiles_are_read_as_the_config_says_ever_after():
+    write_tiles(train={"1_0x0": noise(0)}, valid={"2_0x0": noise(1)}, test={"3_0x0": noise(2)})
+    faint = np.zeros((16, 16), np.uint8)
+    faint[:4] = 60
+    write("train/masks", "1_0x0", faint)
+    dataset_tile(tiled_config(masks={"threshold": 50}))
+    dataset = open_dataset(Path("tiles"))
+
+    (photograph,) = labelled_sources(dataset, dataset.sources_of("train"))
+    (tile,) = labelled_tiles(dataset, dataset.tiles_of("train"))
+    truths = [field.truth for field in survey_folder(Path("tiles"), DataConfig()).fields]
+
+    for item in (photograph, tile):
+        np.testing.assert_array_equal(read_labelled(item, dataset.classes).mask, faint > 0)
+    assert {truth.options.threshold for truth in truths} == {50}
 
 
 def test_tiles_of_one_field_in_two_splits_are_a_leak():
