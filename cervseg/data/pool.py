@@ -1,10 +1,8 @@
 """The training fields at the model's scale: opened by number, each place in them findable."""
 
-import hashlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -12,15 +10,15 @@ from numpy.typing import NDArray
 
 from cervseg.arrays import Mask
 from cervseg.classes import Classes
-from cervseg.config.data import DataConfig, Split
+from cervseg.config.data import DataConfig
 from cervseg.data.cache import Entry, FieldCache, make_entry
 from cervseg.data.labelled import Labelled, labelled_sources, read_labelled
 from cervseg.data.manifest import Dataset
 from cervseg.data.windows import ScaledField, scale_field
-from cervseg.digests import pixel_digest
+from cervseg.digests import content_digest, pixel_digest
 from cervseg.errors import DataError
 from cervseg.grid import Window
-from cervseg.images.image import Image, decoding, whole
+from cervseg.images.image import Image, whole
 from cervseg.images.masks import Interpolation
 from cervseg.images.photo import Photo
 from cervseg.images.views import scaled_length
@@ -111,22 +109,24 @@ class FieldPool:
     cache: FieldCache
 
     @classmethod
-    def of(cls, dataset: Dataset, options: FieldOptions, split: Split = "train") -> Self:
-        """The fields of a split, none of them read yet.
+    def of(cls, dataset: Dataset, options: FieldOptions) -> Self:
+        """The fields to train on, none of them read yet.
 
         Raises:
             DataError: There is none, or a file is gone.
         """
-        rows = dataset.sources_of(split)
+        rows = dataset.sources_of("train")
         if not rows:
-            raise DataError(f"{dataset.folder}: no image in split {split}")
-        dataset.require_sources(split)
+            raise DataError(f"{dataset.folder}: no image in split train")
+        dataset.require_sources("train")
         items, scale = labelled_sources(dataset, rows), dataset.scale
         entries = []
         for row, item in zip(rows, items, strict=True):
             height = scaled_length(row.height, row.vertical * scale)
             width = scaled_length(row.width, row.horizontal * scale)
-            sources = _digests(item, options.interpolation) if options.cache else [item.name]
+            sources = [item.name]
+            if options.cache:
+                sources = _digests(item, dataset.classes, options.interpolation)
             entries.append(make_entry(sources, height, width))
         cache = FieldCache(cache_folder() / "fields", options.cache, entries)
         return cls(
@@ -189,12 +189,10 @@ class FieldPool:
         return item, read.image, field
 
 
-def _digests(item: Labelled, interpolation: Interpolation) -> list[str]:
+def _digests(item: Labelled, classes: Classes, interpolation: Interpolation) -> list[str]:
     """Of all that the pixels of a field depend on besides its size."""
-    mask = ["", "", ""] if item.mask is None else [_of_file(item.mask), item.reading, interpolation]
-    return [item.sha256 or _of_file(item.image), *mask]
-
-
-def _of_file(path: Path) -> str:
-    with decoding(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    mask: list[str] = []
+    if item.mask is not None:
+        how = repr((item.reading, item.options, classes.colours))
+        mask = [content_digest(item.mask), how, interpolation]
+    return [item.sha256 or content_digest(item.image), *mask]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from cervseg.classes import IGNORE
+from cervseg.classes import IGNORE, Classes
 from cervseg.config.data import DataConfig
 from cervseg.data.pool import (
     Census,
@@ -17,6 +17,7 @@ from cervseg.data.pool import (
 from cervseg.data.windows import scale_field
 from cervseg.errors import DataError
 from cervseg.grid import Window
+from cervseg.images.masks import MaskOptions
 from cervseg.images.photo import Photo
 
 LARGE = FieldOptions(cache=10**9)
@@ -94,6 +95,23 @@ def test_masks_scaled_in_another_way_are_other_entries(dataset, tmp_path):
     FieldPool.of(dataset, FieldOptions(10**9, "area")).survey()
 
     assert len(entries(tmp_path)) == 6
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"options": MaskOptions(threshold=200)}, {"options": MaskOptions(threshold=1)}),
+        ({"reading": "colour"}, {"reading": "colour", "classes": Classes.of({"cell": "#010101"})}),
+    ],
+)
+def test_masks_read_in_another_way_are_not_taken_from_the_cache(dataset, *, before, after):
+    dataset = replace(dataset, reading="threshold")
+    without, with_cells = (
+        FieldPool.of(replace(dataset, **how), LARGE).survey() for how in (before, after)
+    )
+
+    assert not any(census.below for census in without)
+    assert all(census.below for census in with_cells)
 
 
 def test_a_broken_entry_is_written_anew(dataset, tmp_path):
