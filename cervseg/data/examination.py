@@ -138,7 +138,12 @@ def _examine_mask(
         return None, findings
     grey = values if file.reading == "threshold" else None
     findings += check_noise(item, grey, changed, kind=form.kind)
-    return (Found(mask, file.read_objects(height, width)) if fits else None), findings
+    if not fits:
+        return None, findings
+    try:
+        return Found(mask, file.read_objects(height, width)), findings
+    except DataError as exc:
+        return None, [*findings, _unreadable(item, exc)]
 
 
 def _unreadable(item: str, exc: DataError) -> Finding:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,19 @@ def test_a_mask_that_is_no_image_is_unreadable_and_the_image_is_still_looked_at(
 
     assert [f.message for f in examined.findings] == [
         f"{field.origin}: can't be decoded: not an image of a known kind"
+    ]
+    assert examined.statistics is None and examined.phash
+
+
+def test_objects_that_can_not_be_read_are_a_finding_of_their_field(make, tmp_path):
+    field = make("a")
+    objects = tmp_path / "objects.png"
+    objects.write_text("none")
+
+    examined = examine(field._replace(truth=replace(field.truth, objects=objects)), CELL)
+
+    assert [(f.kind, f.message) for f in examined.findings] == [
+        ("unreadable", f"{objects}: can't be decoded: not an image of a known kind")
     ]
     assert examined.statistics is None and examined.phash
 
