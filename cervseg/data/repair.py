@@ -3,12 +3,12 @@
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cervseg.annotations.label_images import write_label_image
-from cervseg.arrays import Mask
 from cervseg.classes import Classes
 from cervseg.data.fields import Field
 from cervseg.data.truth import Found, MaskFile
@@ -23,13 +23,13 @@ from cervseg.reports import SILENT, Progress, track
 
 LOG = "repair.csv"
 
-TURNS: dict[int, Callable[[Mask], Mask]] = {
-    5: lambda mask: mask.T,
-    6: lambda mask: np.rot90(mask, 3),
-    7: lambda mask: np.rot90(mask, 2).T,
-    8: lambda mask: np.rot90(mask, 1),
+TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    5: lambda labels: labels.T,
+    6: lambda labels: np.rot90(labels, 3),
+    7: lambda labels: np.rot90(labels, 2).T,
+    8: lambda labels: np.rot90(labels, 1),
 }
-"""What EXIF's orientations that swap height and width do to pixels."""
+"""What EXIF's orientations that swap height and width do to pixels, or to their labels."""
 
 EXACT_MODES = ("1", "L", "P", "RGB")
 """Of images whose pixels look the same as 8-bit RGB."""
@@ -114,7 +114,10 @@ def _write_truth(
     done = [Repaired(mask, str(field.origin), change, round(found.changed * found.mask.size))]
     if found.objects is not None:
         write_label_image(folder / objects, found.objects)
-        done.append(Repaired(objects, str(field.origin), "painted", 0))
+        source, change = str(field.origin), "painted"
+        if isinstance(field.truth, MaskFile):
+            source, change = str(field.truth.objects), "numbered from 1"
+        done.append(Repaired(objects, source, change, 0))
     return done
 
 
@@ -146,16 +149,18 @@ def _read_truth(
     file = field.truth
     picture = open_mask(file.path)
     mask, changed = interpret_mask(picture, classes, file.reading, options=file.options)
+    objects = file.read_objects(*mask.shape)
     change = "decided by the nearest class" if changed else "to indices"
     if file.reading == "threshold" and changed:
         change = "decided by the threshold"
     is_turned = mask.shape == size[::-1] and mask.shape != size
     if is_turned and turn in TURNS and picture.form.turn == 1:
         mask = np.ascontiguousarray(TURNS[turn](mask))
+        objects = None if objects is None else np.ascontiguousarray(TURNS[turn](objects))
         change += ", turned as the image's EXIF says"
     if mask.shape != size:
         raise DataError(
             f"{file.path}: {mask.shape[1]} x {mask.shape[0]} pixels, "
             f"its image has {size[1]} x {size[0]}"
         )
-    return Found(mask, None, changed), change
+    return Found(mask, objects, changed), change

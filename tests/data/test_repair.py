@@ -1,5 +1,6 @@
 import csv
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -154,6 +155,25 @@ def test_objects_are_kept_and_splits_have_their_folders(make, tmp_path):
     assert files == ["valid/images/a.png", "valid/masks/a.png", "valid/objects/a.png"]
     with Pillow.open(tmp_path / "out" / files[2]) as file:
         np.testing.assert_array_equal(np.asarray(file), objects)
+
+
+@pytest.mark.parametrize("turn", [1, 6])
+def test_objects_beside_a_mask_are_kept_and_turned_with_it(make, tmp_path, turn):
+    numbers = DISC.astype(np.uint16) * 700
+    path = tmp_path / "objects.png"
+    Pillow.fromarray(numbers).save(path)
+    field = make(Pillow.fromarray(PIXELS), disc(), turn=turn)
+
+    _, mask, objects = repair_field(
+        field._replace(truth=replace(field.truth, objects=path)), CELL, tmp_path / "out"
+    )
+
+    assert objects == ("objects/a.png", str(path), "numbered from 1", 0)
+    with Pillow.open(tmp_path / "out" / objects.file) as file:
+        found = np.asarray(file)
+    np.testing.assert_array_equal(
+        found, read_mask(tmp_path / "out" / mask.file, CELL, "index").mask
+    )
 
 
 def test_nothing_is_written_in_place(make, tmp_path):
