@@ -23,7 +23,7 @@ from cervseg import __version__
 from cervseg.errors import CervsegError, tells_full_disk
 from cervseg.reports import JSON, Report, Table
 
-_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)}
+_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 """Control characters of file names, shown instead of obeyed; newline and tab stay."""
 
 

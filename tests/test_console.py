@@ -44,6 +44,10 @@ def test_control_characters_of_a_file_name_are_shown_and_not_obeyed(capsys):
 
     assert capsys.readouterr().err == "failed: \\x1b[31mred\\x1b[0m\\x0d.png\n"
 
+    say("failed", "\x9b31mred\x7f.png")  # 0x9b alone is what ESC [ is
+
+    assert capsys.readouterr().err == "failed: \\x9b31mred\\x7f.png\n"
+
 
 def test_a_file_name_that_is_not_utf_8_is_written_as_the_bytes_it_has(capfdbinary):
     name = os.fsdecode(b"\xff.png")
