@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -110,7 +110,7 @@ def field_records(
     """The results of `--json`: a record each field, then one of what concerns no single field."""
     by_item: dict[str, list[JSON]] = defaultdict(list)
     for finding in findings:
-        by_item[finding.item].append(_plain(finding._asdict()))
+        by_item[finding.item].append(finding._asdict())
     for one in examined:
         name, numbers = one.field.name, one.statistics
         yield {
@@ -121,21 +121,17 @@ def field_records(
             "split": one.field.split,
             "sha256": one.sha256,
             "phash": one.phash,
-            "statistics": _plain(numbers._asdict()) if numbers else None,
-            "outlier": [_plain(o._asdict()) for o in outliers if o.name == name],
+            "statistics": numbers._asdict() if numbers else None,
+            "outlier": [o._asdict() for o in outliers if o.name == name],
             "findings": by_item.pop(name, []),
         }
     rows = [one.statistics for one in examined if one.statistics]
     yield {
         "field": None,
-        "splits": [_plain(split._asdict()) for split in sum_up(rows)],
+        "splits": [split._asdict() for split in sum_up(rows)],
         "tiles": dict(survey.tiles),
         "findings": [finding for rest in by_item.values() for finding in rest],
     }
-
-
-def _plain(values: Mapping[str, JSON]) -> dict[str, JSON]:
-    return dict(values)
 
 
 def write_findings(

@@ -34,9 +34,6 @@ from cervseg.inference.outputs import ImageReport, OutputFolder
 from cervseg.inference.segment import Segmenter
 from cervseg.reports import JSON, Progress, Report, track
 
-OVERVIEW_IMAGES = 12
-SIDE = 320
-
 
 class Asked(NamedTuple):
     """A section of the config with what the command line says in place of its keys."""

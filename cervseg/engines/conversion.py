@@ -29,8 +29,6 @@ from cervseg.files import full_disk
 WEIGHTS = "model.weights.h5"
 """As in `models.folder`, which would import Keras."""
 
-FORMATS = ("keras", "saved_model", "onnx", "openvino")
-
 ERRORS: dict[str, type[CervsegError]] = {
     kind.__name__: kind
     for kind in (ConfigError, ModelError, OutputError, BudgetError, FullDiskError)
@@ -85,7 +83,7 @@ def convert(
 
     Args:
         folder: Of a model with weights.
-        kind: One of `FORMATS`.
+        kind: One of `MEASURED`.
         target: `NAME.keras`, the folder of a saved model, `NAME.onnx`, or `NAME.xml`.
         side: Height and width of the tiles, pixels; all but keras are fixed to them.
         precision: bfloat16: computes so; keras and saved_model only.

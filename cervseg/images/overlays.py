@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from cervseg.arrays import RGB, Mask
-from cervseg.classes import IGNORE, Classes
+from cervseg.classes import Classes
 from cervseg.files import write_bytes
 from cervseg.images.image import Image
 from cervseg.images.views import read_in_steps, scale_image
@@ -37,7 +37,7 @@ def draw_overlay(pixels: RGB, mask: Mask, classes: Classes) -> RGB:
         _tint(outlined[top : top + step], mask[top : top + step], classes)
     thickness = max(2, round(max(mask.shape) / 600))
     for index, colour in enumerate(classes.colours, start=1):
-        region = ((mask == index) & (mask != IGNORE)).astype(np.uint8)
+        region = (mask == index).astype(np.uint8)
         contours, _ = cv2.findContours(region, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(outlined, contours, -1, colour, thickness)
     return outlined
@@ -68,7 +68,7 @@ def write_layer(path: Path, mask: Mask, classes: Classes) -> None:
     """Write each class tinted and outlined on nothing: a transparent PNG, whole or not at all."""
     layer = np.zeros((*mask.shape, 4), np.uint8)
     for index, colour in enumerate(classes.colours, start=1):
-        region = ((mask == index) & (mask != IGNORE)).astype(np.uint8)
+        region = (mask == index).astype(np.uint8)
         layer[region > 0] = (*colour, round(255 * FILL))
         contours, _ = cv2.findContours(region, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(layer, contours, -1, (*colour, 255), 2)

@@ -8,7 +8,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from cervseg.arrays import RGB, Mask
-from cervseg.classes import IGNORE, Classes
+from cervseg.classes import Classes
 
 GAP = 6
 CAPTION = 18
@@ -119,5 +119,4 @@ def _wrapped(text: str, font: _Font, width: int) -> list[str]:
 def paint_mask(mask: Mask, classes: Classes) -> RGB:
     """A mask in its colours: black background, white where ignored."""
     colours = np.array(classes.palette(), np.uint8).reshape(256, 3)
-    colours[IGNORE] = 255
     return colours[mask]

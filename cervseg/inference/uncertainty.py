@@ -68,11 +68,6 @@ class Places:
         across = np.add.reduceat(wrong.astype(np.float64), starts, axis=1)
         np.add.at(self._sums, (top + np.arange(len(wrong))) // self._side, across)
 
-    @property
-    def total(self) -> float:
-        """Pixels of the image that are expected to be wrong."""
-        return float(self._sums.sum())
-
     def worst(self, count: int) -> list[Place]:
         """The squares with most of them, of equal ones the first in reading order."""
         order = np.argsort(-self._sums, axis=None, kind="stable")[:count]

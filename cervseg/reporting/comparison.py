@@ -10,7 +10,7 @@ from cervseg.reporting.page import Comparison, PageTable, Subject
 from cervseg.scoring.intervals import bootstrap_interval
 
 
-def compare(subjects: Sequence[Subject], *, seed: int = 0) -> Comparison | None:
+def compare(subjects: Sequence[Subject]) -> Comparison | None:
     """Each evaluation beside the first one, by the images that both have scored."""
     scored = [subject for subject in subjects if subject.scores]
     if len(scored) < 2:
@@ -25,7 +25,7 @@ def compare(subjects: Sequence[Subject], *, seed: int = 0) -> Comparison | None:
             known = [value for value in change if not math.isnan(value)]
             if not known:
                 continue
-            low, high = bootstrap_interval(known, seed=seed)
+            low, high = bootstrap_interval(known, seed=0)
             verdict = "none to be told" if low <= 0 <= high else "lower" if high < 0 else "higher"
             rows.append((other.name, key[0], words(key[1]), f"{np.mean(known):+.3f}",
                          f"{low:+.3f} to {high:+.3f}", str(len(known)), verdict))  # fmt: skip

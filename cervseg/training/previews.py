@@ -1,7 +1,6 @@
 """The picture after an epoch: image, truth where known, whole, tiled."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from cervseg.arrays import RGB, Mask, Tensor
@@ -73,11 +72,7 @@ class PreviewPainter:
         """Write the picture of an epoch."""
         rows = [self._row(shown) for shown in self.images]
         sheet = contact_sheet(rows, captions=("image", "truth", "whole", "tiled"), side=384)
-        write_picture(self.path(epoch), add_legend(sheet, self.contract.classes))
-
-    def path(self, epoch: int) -> Path:
-        """Where the picture of an epoch lies."""
-        return self.run.preview(epoch)
+        write_picture(self.run.preview(epoch), add_legend(sheet, self.contract.classes))
 
     def _row(self, shown: Shown) -> list[RGB | None]:
         image, classes = shown.image, self.contract.classes

@@ -94,7 +94,6 @@ def _translate_size(t: Translation) -> None:
     t.tile_size = max(width, height)
     larger = "image_width" if width >= height else "image_height"
     t.put("data.tile_size", t.tile_size, ("model", larger), comment="the side of a square")
-    t.old.drop("model", larger)
     if width != height:
         t.notice(
             ("model", larger),
