@@ -7,10 +7,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from cervseg.arrays import Mask, Probabilities
-from cervseg.classes import Classes
 from cervseg.config.inference import InferConfig
 from cervseg.contract import Contract, Postprocessing
 from cervseg.errors import ConfigError
@@ -20,8 +18,6 @@ from cervseg.inference.rows import PIECE, RowArray, Rows, WritableRows, pieces
 
 Inside = Callable[[int, int], NDArray[np.bool_]]
 """From the top and the number of rows to which of their pixels count."""
-
-EIGHT_CONNECTED = np.ones((3, 3), int)
 
 
 @dataclass(frozen=True)
@@ -111,28 +107,25 @@ class Decision:
             return None
         if not isinstance(self.thresholds, str):
             return np.asarray(self.thresholds, np.float32)
-        find = _otsu if self.thresholds == "otsu" else _triangle
+        find = otsu_threshold if self.thresholds == "otsu" else triangle_threshold
         counts: NDArray[np.float64] | float = 0.0
         for top, height in pieces(rows, piece):
             channels = np.moveaxis(rows.read(top, height), -1, 0)
-            counts = counts + np.stack([_histogram(channel) for channel in channels])
+            counts = counts + np.stack([histogram(channel) for channel in channels])
         return np.asarray([find(row) for row in np.asarray(counts)], np.float32)
 
 
-def _histogram(values: NDArray[np.float32]) -> NDArray[np.float64]:
+def histogram(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Count probabilities of any shape in 256 equal bins from 0 to 1."""
     counts, _ = np.histogram(values, bins=256, range=(0, 1))
     return counts.astype(np.float64)
 
 
-def otsu_threshold(values: NDArray[np.float32]) -> float:
-    """The threshold on [0, 1] that separates two groups best (Otsu, 1979).
+def otsu_threshold(counts: NDArray[np.float64]) -> float:
+    """The threshold on [0, 1] that separates two groups of a `histogram` best (Otsu, 1979).
 
-    Maximises w0·w1·(m1 - m0)^2 over 256 bins, w the shares and m the means of the groups.
+    Maximises w0·w1·(m1 - m0)^2 over the bins, w the shares and m the means of the groups.
     """
-    return _otsu(_histogram(values))
-
-
-def _otsu(counts: NDArray[np.float64]) -> float:
     centres = (np.arange(256) + 0.5) / 256
     below = np.cumsum(counts)[:-1]
     above = counts.sum() - below
@@ -146,15 +139,11 @@ def _otsu(counts: NDArray[np.float64]) -> float:
     return float((best[0] + best[-1]) / 2 + 1) / 256  # the middle of an empty valley
 
 
-def triangle_threshold(values: NDArray[np.float32]) -> float:
-    """The threshold farthest below the line from the histogram's peak to its far end.
+def triangle_threshold(counts: NDArray[np.float64]) -> float:
+    """The threshold farthest below the line from a `histogram`'s peak to its far end.
 
     Zack et al., 1977. The far end is that on the longer side of the peak.
     """
-    return _triangle(_histogram(values))
-
-
-def _triangle(counts: NDArray[np.float64]) -> float:
     filled = np.flatnonzero(counts)
     first, last, peak = int(filled[0]), int(filled[-1]), int(counts.argmax())
     if first == last:
@@ -166,33 +155,12 @@ def _triangle(counts: NDArray[np.float64]) -> float:
     return (lowest + (1 if end > peak else 0)) / 256 or 1 / 256
 
 
-def remove_small(mask: Mask, min_area: int) -> Mask:
-    """Turn objects below an area into background, class by class."""
-    cleaned = mask.copy()
-    for index in np.unique(mask[mask > 0]):
-        labels, count = ndimage.label(mask == index, EIGHT_CONNECTED)
-        areas = np.bincount(labels.ravel(), minlength=count + 1)
-        small = areas < min_area
-        small[0] = False
-        cleaned[small[labels]] = 0
-    return cleaned
-
-
 class ClassCount(NamedTuple):
     """What a mask holds of a class: 8-connected objects, and their pixels."""
 
     name: str
     objects: int
     pixels: int
-
-
-def count_objects(mask: Mask, classes: Classes) -> list[ClassCount]:
-    """Objects and pixels of each class."""
-    counts = []
-    for index, name in enumerate(classes.names, start=1):
-        _, count = ndimage.label(mask == index, EIGHT_CONNECTED)
-        counts.append(ClassCount(name, int(count), int(np.count_nonzero(mask == index))))
-    return counts
 
 
 def decision_for(config: InferConfig, contract: Contract) -> Decision:

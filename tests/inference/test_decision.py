@@ -11,12 +11,10 @@ from cervseg.config.inference import InferConfig
 from cervseg.contract import Contract, Postprocessing
 from cervseg.errors import ConfigError
 from cervseg.inference.decision import (
-    ClassCount,
     Decision,
-    count_objects,
     decision_for,
+    histogram,
     otsu_threshold,
-    remove_small,
     triangle_threshold,
 )
 from cervseg.inference.probability import Blurred, combine
@@ -128,12 +126,12 @@ def test_blurring_keeps_one_channel_an_axis_and_its_width():
 def test_otsu_lies_in_the_middle_of_an_empty_valley():
     values = np.array([0.1] * 60 + [0.7] * 40, np.float32)
 
-    assert otsu_threshold(values) == pytest.approx(0.4, abs=1 / 256)
+    assert otsu_threshold(histogram(values)) == pytest.approx(0.4, abs=1 / 256)
 
 
 @given(arrays(np.float32, 40, elements=SHARE))
 def test_otsu_separates_best(values):
-    found = otsu_threshold(values)
+    found = otsu_threshold(histogram(values))
 
     def between(threshold):
         bins = (np.minimum((values.astype(float) * 256).astype(int), 255) + 0.5) / 256
@@ -149,7 +147,7 @@ def test_otsu_separates_best(values):
 @pytest.mark.parametrize("find", [otsu_threshold, triangle_threshold])
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
 def test_one_value_everywhere_has_nothing_to_separate(find, value):
-    assert find(np.full((5, 7), value, np.float32)) == 0.5
+    assert find(histogram(np.full((5, 7), value, np.float32))) == 0.5
 
 
 def test_triangle_finds_the_foot_of_a_tall_peak():
@@ -157,7 +155,7 @@ def test_triangle_finds_the_foot_of_a_tall_peak():
     tail = np.linspace(0.12, 0.9, 400)
     values = np.concatenate([np.full(5000, 0.1), tail]).astype(np.float32)
 
-    assert 0.1 < triangle_threshold(values) < 0.13
+    assert 0.1 < triangle_threshold(histogram(values)) < 0.13
 
 
 def test_triangle_works_on_the_longer_side_of_the_peak():
@@ -165,14 +163,14 @@ def test_triangle_works_on_the_longer_side_of_the_peak():
     tails = np.concatenate([np.linspace(0.1, 0.68, 400), np.linspace(0.72, 0.75, 50)])
     values = np.concatenate([np.full(5000, 0.7), tails]).astype(np.float32)
 
-    threshold = triangle_threshold(values)
+    threshold = triangle_threshold(histogram(values))
 
     assert 0.67 < threshold <= 0.7, "the peak stays on its side"
 
 
 @given(arrays(np.float32, 40, elements=SHARE))
 def test_triangle_is_a_threshold(values):
-    assert 0 < triangle_threshold(values) <= 1
+    assert 0 < triangle_threshold(histogram(values)) <= 1
 
 
 def test_a_threshold_of_an_empty_image_finds_nothing_bright_in_the_dark():
@@ -183,54 +181,6 @@ def test_a_threshold_of_an_empty_image_finds_nothing_bright_in_the_dark():
     mask = Decision("sigmoid", "otsu").apply(noise)
 
     assert mask.sum() == 16
-
-
-# --- cleaning and counting ----------------------------------------------------------------------
-
-MASK = np.array(
-    [
-        [1, 0, 0, 2, 2, 0, 1],
-        [0, 1, 0, 2, 0, 1, 1],
-        [0, 0, 0, 0, 0, 0, 0],
-        [2, 0, 1, 1, 1, 0, 2],
-        [0, 0, 1, 2, 1, 0, 0],
-    ],
-    np.uint8,
-)
-
-
-def test_objects_of_less_than_the_area_become_background_class_by_class():
-    before = MASK.copy()
-
-    cleaned = remove_small(MASK, 3)
-
-    expected = [
-        [0, 0, 0, 2, 2, 0, 1],
-        [0, 0, 0, 2, 0, 1, 1],
-        [0, 0, 0, 0, 0, 0, 0],
-        [0, 0, 1, 1, 1, 0, 0],
-        [0, 0, 1, 0, 1, 0, 0],
-    ]
-    assert cleaned.tolist() == expected
-    np.testing.assert_array_equal(MASK, before)
-
-
-@given(arrays(np.uint8, (6, 9), elements=st.integers(0, 2)), st.integers(0, 12))
-def test_what_is_left_is_large_enough_and_unchanged(mask, min_area):
-    cleaned = remove_small(mask, min_area)
-
-    assert set(cleaned[cleaned != mask]) <= {0}
-    np.testing.assert_array_equal(remove_small(cleaned, min_area), cleaned)
-
-
-def test_objects_are_counted_with_diagonal_neighbours_as_one():
-    assert count_objects(MASK, TWO) == [ClassCount("cell", 3, 10), ClassCount("nucleus", 4, 6)]
-
-
-def test_a_class_that_is_not_there_is_counted_as_none():
-    empty = np.zeros((5, 7), np.uint8)
-
-    assert count_objects(empty, TWO) == [ClassCount("cell", 0, 0), ClassCount("nucleus", 0, 0)]
 
 
 # --- joining, and what the config asks for ------------------------------------------------------

@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from cervseg.inference.decision import remove_small
 from cervseg.inference.objects.cleaning import Cleaning, clean
 from cervseg.inference.rows import RowArray, RowFile
 
@@ -57,6 +56,17 @@ def by_labelling(mask, probabilities, limits, *, first_channel=0):
     return result
 
 
+def by_area(mask, min_area):
+    """Small objects of a whole image become background."""
+    result = mask.copy()
+    for index in set(mask.ravel().tolist()) - {0}:
+        labels, _ = ndimage.label(mask == index, EIGHT)
+        small = np.bincount(labels.ravel()) < min_area
+        small[0] = False
+        result[small[labels]] = 0
+    return result
+
+
 def by_filling(mask, most):
     """Hole filling of a whole image."""
     result = mask.copy()
@@ -78,7 +88,7 @@ def by_filling(mask, most):
 @given(masks(), PIECES, st.integers(0, 12))
 def test_specks_go_as_from_the_whole_image(mask, piece, min_area):
     np.testing.assert_array_equal(
-        cleaned(mask, piece=piece, min_area=min_area), remove_small(mask, min_area)
+        cleaned(mask, piece=piece, min_area=min_area), by_area(mask, min_area)
     )
 
 
@@ -111,7 +121,7 @@ def test_all_steps_follow_each_other(piece):
     result = cleaned(mask, probabilities, piece=piece, hysteresis=0.97, fill_holes=20, min_area=30)
 
     expected = by_labelling(mask, probabilities, (0.97, 0.97, 0.97))
-    expected = remove_small(by_filling(expected, 20), 30)
+    expected = by_area(by_filling(expected, 20), 30)
     np.testing.assert_array_equal(result, expected)
     assert (expected != mask).any() and expected.any()
 
@@ -123,7 +133,7 @@ def test_a_mask_in_a_file_is_cleaned_as_one_in_memory(tmp_path):
 
     clean(file, RowArray(random_probabilities(0)), Cleaning(min_area=40), first_channel=0, piece=67)
 
-    np.testing.assert_array_equal(file.read(0, 41), remove_small(mask, 40))
+    np.testing.assert_array_equal(file.read(0, 41), by_area(mask, 40))
     file.close()
 
 
@@ -152,6 +162,27 @@ def test_the_limit_of_a_hole_is_included():
 
     assert cleaned(mask, fill_holes=2).all()
     assert not cleaned(mask, fill_holes=1).all()
+
+
+def test_small_objects_become_background_class_by_class_and_diagonal_neighbours_are_one():
+    mask = np.array(
+        [
+            [1, 0, 0, 2, 2, 0, 1],
+            [0, 1, 0, 2, 0, 1, 1],
+            [0, 0, 0, 0, 0, 0, 0],
+            [2, 0, 1, 1, 1, 0, 2],
+            [0, 0, 1, 2, 1, 0, 0],
+        ],
+        np.uint8,
+    )
+
+    assert cleaned(mask, min_area=3).tolist() == [
+        [0, 0, 0, 2, 2, 0, 1],
+        [0, 0, 0, 2, 0, 1, 1],
+        [0, 0, 0, 0, 0, 0, 0],
+        [0, 0, 1, 1, 1, 0, 0],
+        [0, 0, 1, 0, 1, 0, 0],
+    ]
 
 
 def test_a_probability_of_exactly_the_threshold_is_enough():
