@@ -36,14 +36,13 @@ class Cleaning(NamedTuple):
     """The steps, in the order in which they are done.
 
     Args:
-        hysteresis: Objects stay that reach this probability of their class in a pixel, one number
-            or one a class; None is off.
+        hysteresis: Objects stay that reach this probability of their class in a pixel; None is off.
         fill_holes: Holes of at most so many pixels get the class around them; 0 is off.
         split_touching: Objects are cut apart whose middles are so many pixels apart; 0 is off.
         min_area: Smaller objects become background, pixels; 0 and 1 are off.
     """
 
-    hysteresis: tuple[float, ...] | float | None = None
+    hysteresis: float | None = None
     fill_holes: int = 0
     split_touching: float = 0.0
     min_area: int = 0
@@ -183,15 +182,9 @@ class _Weak:
     reach = 1
     joins: tuple[np.ufunc, ...] = (np.maximum,)
 
-    def __init__(
-        self, probabilities: Rows, limits: tuple[float, ...] | float, first_channel: int
-    ) -> None:
+    def __init__(self, probabilities: Rows, limit: float, first_channel: int) -> None:
         self._probabilities, self._first_channel = probabilities, first_channel
-        self._limits = (
-            np.broadcast_to(np.asarray(limits, np.float32), (_MOST,))
-            if (isinstance(limits, float | int))
-            else np.asarray(limits, np.float32)
-        )
+        self._limit = np.float32(limit)  # as the answers are, so that an equal one reaches it
 
     def choose(self, values: Columns) -> NDArray[np.bool_]:
         return np.not_equal(values, BACKGROUND)
@@ -202,7 +195,7 @@ class _Weak:
         values = own_probabilities(runs, answers, self._first_channel, top=part.top)
         peak = over_runs(np.maximum, values, runs)
         reached = np.zeros(part.components, np.bool_)
-        reached[part.labels[peak >= self._limits[runs.value - 1]]] = True
+        reached[part.labels[peak >= self._limit]] = True
         return (reached,)
 
     def decide(self, measures: list[NDArray[Any]]) -> Numbers:
