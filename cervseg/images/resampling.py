@@ -81,18 +81,6 @@ def _across(
     return turned.reshape(-1, height, channels).transpose(1, 0, 2)
 
 
-def resample_probabilities(
-    probabilities: NDArray[np.float32], height: int, width: int
-) -> NDArray[np.float32]:
-    """Bring probabilities (height, width, channels) to another size, bilinearly."""
-    if probabilities.shape[:2] == (height, width):
-        return probabilities
-    _, rows = axis_filter(0, height, source=probabilities.shape[0], target=height)
-    _, columns = axis_filter(0, width, source=probabilities.shape[1], target=width)
-    filtered = apply_filters(probabilities.astype(np.float64), rows, columns)
-    return filtered.astype(np.float32)
-
-
 def resample_rgb(
     pixels: RGB, rows: sparse.csr_array[np.float64], columns: sparse.csr_array[np.float64]
 ) -> RGB:

@@ -7,7 +7,6 @@ from cervseg.images.resampling import (
     apply_filters,
     axis_filter,
     nearest_indices,
-    resample_probabilities,
     resample_rgb,
 )
 
@@ -106,20 +105,3 @@ def test_bytes_are_rounded_half_up():
     _, columns = axis_filter(0, 1, source=1, target=1)
 
     assert resample_rgb(pixels, rows, columns).tolist() == [[[1, 11, 255]]]
-
-
-@given(st.integers(1, 40), st.integers(1, 40))
-def test_probabilities_stay_probabilities(height, width):
-    given_ = np.random.default_rng(0).random((13, 17, 2)).astype(np.float32)
-    given_[2:5, 3:8] = 1
-
-    resampled = resample_probabilities(given_, height, width)
-
-    assert resampled.shape == (height, width, 2) and resampled.dtype == np.float32
-    assert resampled.min() >= 0 and resampled.max() <= 1
-
-
-def test_probabilities_of_the_right_size_are_left_alone():
-    given_ = np.random.default_rng(0).random((5, 7, 1)).astype(np.float32)
-
-    assert resample_probabilities(given_, 5, 7) is given_

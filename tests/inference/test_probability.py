@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cervseg.grid import TileGrid
-from cervseg.images.resampling import resample_probabilities
+from cervseg.images.resampling import apply_filters, axis_filter
 from cervseg.inference.bands import Band
 from cervseg.inference.parts import STEPS, BandList, to_steps
 from cervseg.inference.probability import Blurred, Channels, Combined, Steps
@@ -44,9 +44,10 @@ def test_rows_in_the_images_grid_are_the_same_in_any_pieces(parts, *, view, targ
 
     assert whole.shape == (*target, 2) and whole.dtype == np.float32
     np.testing.assert_array_equal(in_pieces(rows, step), whole)
-    expected = resample_probabilities(
-        to_steps(random(60, 48))[: view[0], : view[1]].astype(np.float32) / STEPS, *target
-    )
+    _, down = axis_filter(0, target[0], source=view[0], target=target[0])
+    _, across = axis_filter(0, target[1], source=view[1], target=target[1])
+    answer = to_steps(random(60, 48))[: view[0], : view[1]] / STEPS
+    expected = apply_filters(answer, down, across)
     np.testing.assert_allclose(whole, expected, atol=1e-6)
 
 
