@@ -76,7 +76,7 @@ def predict(config: Config, fold: int) -> Iterator[Field]:
     model = own.train.output
     contract = Contract.load(find_model(model))
     predictor = open_model([model], engine=config.tiled_infer.engine).predict
-    answer, _ = tiled_answers(contract, predictor, config.tiled_infer, progress=SILENT)
+    answer = tiled_answers(contract, predictor, config.tiled_infer, progress=SILENT)
     for item in labelled_sources(dataset, dataset.sources_of("valid")):
         read: Read = read_labelled(item, dataset.classes)
         yield as_field(item, read, answer(read.image, item.scale, item.name))

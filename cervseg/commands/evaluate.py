@@ -214,7 +214,7 @@ def _open(config: Config, *, mode: Mode, paths: Sequence[Path], progress: Progre
     )  # fmt: skip
     contract, predict = opened
     if mode == "tiled":
-        answer, _ = tiled_answers(
+        answer = tiled_answers(
             contract, predict, config.tiled_infer, square=opened.square, progress=progress
         )
         decision = decision_for(config.tiled_infer, contract)

@@ -6,7 +6,7 @@ from cervseg.arrays import Probabilities
 from cervseg.config.inference import TiledInferConfig
 from cervseg.contract import Contract, Predictor
 from cervseg.images.image import Image
-from cervseg.inference.prediction import TilePlan, plan_tiles, predict_tiled, predict_whole
+from cervseg.inference.prediction import plan_tiles, predict_tiled, predict_whole
 from cervseg.inference.probability import combine
 from cervseg.reports import Progress
 
@@ -21,7 +21,7 @@ def tiled_answers(
     *,
     square: bool = False,
     progress: Progress,
-) -> tuple[Answer, TilePlan]:
+) -> Answer:
     """Answer tile by tile, joined with the whole-image answer where `combine` says so."""
     plan = plan_tiles(contract, config, square=square)
     whole = whole_answers(contract, predict)
@@ -34,7 +34,7 @@ def tiled_answers(
             return tiled
         return combine(tiled, whole(image, scale, name), config.combine)
 
-    return answer, plan
+    return answer
 
 
 def whole_answers(contract: Contract, predict: Predictor, *, stretch: bool = False) -> Answer:

@@ -260,9 +260,10 @@ def test_an_answer_is_tiled_alone_or_joined_with_the_whole(noise, how):
     image, bars = noise(100, 150), Bars()
     config = TiledInferConfig(combine=how)
 
-    answer, chosen = tiled_answers(CONTRACT, brightness, config, progress=bars)
+    answer = tiled_answers(CONTRACT, brightness, config, progress=bars)
     found = answer(image, (1.0, 1.0), "a")
 
+    chosen = plan_tiles(CONTRACT, config)
     tiled = predict_tiled(image, brightness, chosen)
     fitted = predict_whole(image, brightness, CONTRACT)
     expected = tiled if how == "tiled" else combine(tiled, fitted, how)
@@ -297,6 +298,6 @@ def test_no_thread_goes_on_with_bands_that_can_not_be_kept(noise):
 
 
 def test_silent_progress_will_do(noise):
-    answer, _ = tiled_answers(CONTRACT, brightness, TiledInferConfig(), progress=SILENT)
+    answer = tiled_answers(CONTRACT, brightness, TiledInferConfig(), progress=SILENT)
 
     assert answer(noise(5, 7), (1.0, 1.0), "a").shape == (5, 7, 1)
