@@ -1,5 +1,6 @@
 """What a pixel can be: background, a class with a name and a colour, or ignored."""
 
+import colorsys
 from dataclasses import dataclass
 from typing import Self
 
@@ -25,6 +26,12 @@ def parse_colour(text: str) -> Colour:
 def format_colour(colour: Colour) -> str:
     """Write a colour as `#rrggbb`."""
     return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def distinct_colour(number: int) -> Colour:
+    """Green for 0, then hues a golden angle apart, so that any number of them differ."""
+    red, green, blue = colorsys.hsv_to_rgb((1 / 3 + 0.381966 * number) % 1, 1, 1)
+    return round(red * 255), round(green * 255), round(blue * 255)
 
 
 @dataclass(frozen=True)

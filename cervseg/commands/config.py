@@ -1,6 +1,5 @@
 """`config show`, `config schema`, `config init`: what a config says, may say, and could say."""
 
-import colorsys
 import json
 import math
 import re
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic.json_schema import JsonSchemaValue
 
-from cervseg.classes import IGNORE, format_colour
+from cervseg.classes import IGNORE, Colour, distinct_colour, format_colour
 from cervseg.config import Config
 from cervseg.config.keys import all_keys, section_models
 from cervseg.config.loader import leaves, load_config
@@ -27,6 +26,8 @@ from cervseg.reports import Report, Table
 
 LOOKED_AT = 20
 """Images and masks whose content decides what `config init` proposes."""
+
+GREEN = distinct_colour(0)
 
 
 def show_config(path: Path | str | None, overrides: Sequence[str] = ()) -> Report:
@@ -79,7 +80,7 @@ def starter_config(images: Path, masks: Path | None = None) -> str:
     names, (height, width) = _survey(images)
     beside = images.parent / "masks"
     masks = beside if masks is None and beside.is_dir() else masks
-    guess = guess_masks(masks) if masks else _Masks("threshold", _name_classes([_colour(0)]))
+    guess = guess_masks(masks) if masks else _Masks("threshold", _name_classes([GREEN]))
     scale, size = _choose_tiles(height, width)
     tiles = _count_tiles(height * scale, size) * _count_tiles(width * scale, size)
     name = experiment_name(images)
@@ -182,7 +183,7 @@ def guess_masks(folder: Path) -> _Masks:
     if not paths:
         raise DataError(f"{folder}: no masks", hint="leave MASKS out if there are none yet")
     values: set[int] = set()
-    colours: Counter[tuple[int, int, int]] = Counter()
+    colours: Counter[Colour] = Counter()
     for path in paths:
         with decoding(path), open_pillow(path) as file:
             if file.mode in ("L", "P", "1") or file.mode.startswith("I"):
@@ -193,17 +194,16 @@ def guess_masks(folder: Path) -> _Masks:
                 colours.update(_strong_colours(rgb, noisy=file.format in ("JPEG", "WEBP")))
     indices = {value for value in values if 0 < value < INDEX_LIMIT}
     if indices and not colours and values <= {0, IGNORE} | set(range(INDEX_LIMIT)):
-        return _Masks("index", _name_classes(map(_colour, range(max(indices)))))
+        return _Masks("index", _name_classes(map(distinct_colour, range(max(indices)))))
     total = sum(colours.values())
     common = [c for c, n in colours.most_common(30) if n > total / 50]
     lively = sorted((c for c in common if len(set(c)) > 1), reverse=True)
     if len(lively) > 1:
-        return _Masks("colour", _name_classes(map(format_colour, lively)))
-    colour = format_colour(lively[0]) if lively else _colour(0)
-    return _Masks("threshold", _name_classes([colour]))
+        return _Masks("colour", _name_classes(lively))
+    return _Masks("threshold", _name_classes(lively or [GREEN]))
 
 
-def _strong_colours(pixels: NDArray[np.uint8], *, noisy: bool) -> Counter[tuple[int, int, int]]:
+def _strong_colours(pixels: NDArray[np.uint8], *, noisy: bool) -> Counter[Colour]:
     """Count the colours that are far from black; of a noisy mask the pure ones near by."""
     strong = pixels[pixels.max(axis=-1) >= THRESHOLD // 2].astype(np.int64)
     colours, counts = np.unique(strong, axis=0, return_counts=True)
@@ -214,15 +214,9 @@ def _strong_colours(pixels: NDArray[np.uint8], *, noisy: bool) -> Counter[tuple[
     return Counter({(red, green, blue): n for (red, green, blue), n in counted})
 
 
-def _name_classes(colours: Iterable[str]) -> dict[str, str]:
+def _name_classes(colours: Iterable[Colour]) -> dict[str, str]:
     """One class is a cell; several get numbers, for the reader to replace."""
-    known = list(colours)[:30]
+    known = list(map(format_colour, colours))[:30]
     if len(known) == 1:
         return {"cell": known[0]}
     return {f"class_{i}": colour for i, colour in enumerate(known, start=1)}
-
-
-def _colour(index: int) -> str:
-    """Green, then hues a golden angle apart, so that any number of them differ."""
-    red, green, blue = colorsys.hsv_to_rgb((1 / 3 + 0.381966 * index) % 1, 1, 1)
-    return format_colour((round(red * 255), round(green * 255), round(blue * 255)))

@@ -1,8 +1,6 @@
 """An old file's classes and their colours in our words."""
 
-import colorsys
-
-from cervseg.classes import format_colour
+from cervseg.classes import distinct_colour, format_colour
 from cervseg.config.legacy.ini import flag, optional, several, whole
 from cervseg.config.legacy.keys import COLOURS
 from cervseg.config.legacy.translation import Translation
@@ -22,8 +20,7 @@ def translate_colours(t: Translation) -> None:
         t.remark(where, "ignored: with one class, bright is foreground")
         _translate_colour(t)
         return
-    hues = [colorsys.hsv_to_rgb((1 / 3 + 0.381966 * i) % 1, 1, 1) for i in range(t.classes)]
-    chosen = [(round(r * 255), round(g * 255), round(b * 255)) for r, g, b in hues]
+    chosen = [distinct_colour(i) for i in range(t.classes)]
     foreground = [colour for colour in shown if any(colour)]
     if len(foreground) == t.classes:
         chosen = foreground
