@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cervseg import runtime
-from cervseg.commands.draft import draft_contract
+from cervseg.commands.draft import asked_threshold, draft_contract
 from cervseg.config.legacy import Imported, import_legacy
 from cervseg.contract import Contract
 from cervseg.errors import ConfigError, ModelError
@@ -119,11 +119,11 @@ def _load_model(
 
 def _draft_contract(imported: Imported) -> Contract:
     """The contract as far as it is known without the network."""
-    draft, level = draft_contract(imported.config), imported.config.tiled_infer.threshold
+    draft = draft_contract(imported.config)
     return replace(
         draft,
         color_order=imported.color_order,
-        threshold=(level if isinstance(level, float) else 0.5,) * len(draft.classes),
+        threshold=asked_threshold(imported.config) or draft.threshold,
         versions=runtime.versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

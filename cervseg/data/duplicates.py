@@ -42,7 +42,13 @@ Grey = NDArray[np.float32]
 
 
 class Duplicate(NamedTuple):
-    """Two pictures that show the same, by their places in the list, the first the smaller."""
+    """Two pictures that show the same.
+
+    Args:
+        first: Place in the list of pictures, the smaller one.
+        second: Likewise.
+        correlation: 1 where every pixel is the same.
+    """
 
     first: int
     second: int

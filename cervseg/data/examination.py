@@ -4,7 +4,6 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +20,7 @@ from cervseg.data.checks import (
     check_regions,
     check_size,
 )
-from cervseg.data.duplicates import find_near_duplicates, perceptual_hash
+from cervseg.data.duplicates import Duplicate, find_near_duplicates, perceptual_hash
 from cervseg.data.fields import Field
 from cervseg.data.statistics import FieldStatistics, Place, measure
 from cervseg.data.truth import Found, MaskFile, empty_mask
@@ -154,31 +153,16 @@ def _words(exc: DataError) -> str:
     return str(exc) + (f" ({exc.hint})" if exc.hint else "")
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Two fields that show the same.
-
-    Args:
-        first: Place in the list of fields.
-        second: Likewise.
-        correlation: 1 where every pixel is the same.
-    """
-
-    first: int
-    second: int
-    correlation: float
-
-
-def find_pairs(examined: Sequence[Examined], *, progress: Progress = SILENT) -> list[Pair]:
+def find_pairs(examined: Sequence[Examined], *, progress: Progress = SILENT) -> list[Duplicate]:
     """Find the fields that show the same: pixel by pixel, or turned, rescaled, re-encoded.
 
     Of several identical ones, each is paired with the first.
     """
     first: dict[str, int] = {}
-    pairs: list[Pair] = []
+    pairs: list[Duplicate] = []
     for place, one in enumerate(examined):
         if one.sha256 and first.setdefault(one.sha256, place) != place:
-            pairs.append(Pair(first[one.sha256], place, 1.0))
+            pairs.append(Duplicate(first[one.sha256], place, 1.0))
     copies = {pair.second for pair in pairs}
     hashes = ["" if i in copies else one.phash for i, one in enumerate(examined)]
 
@@ -187,10 +171,10 @@ def find_pairs(examined: Sequence[Examined], *, progress: Progress = SILENT) -> 
         return image.read(whole(image))
 
     near = find_near_duplicates(read, hashes, progress=progress)
-    return sorted(pairs + [Pair(*one) for one in near], key=lambda pair: (pair.first, pair.second))
+    return sorted(pairs + near)
 
 
-def check_pairs(examined: Sequence[Examined], pairs: Sequence[Pair]) -> list[Finding]:
+def check_pairs(examined: Sequence[Examined], pairs: Sequence[Duplicate]) -> list[Finding]:
     """Tell what fields show the same; in two splits, that is a leak."""
     findings = []
     for pair in pairs:
