@@ -4,6 +4,7 @@ import csv
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -250,6 +251,15 @@ def _is_at(path: Path, file: TextIO) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
+
+
+def clear(folder: Path) -> None:
+    """Remove what a killed process left in a folder that we have claimed."""
+    for child in folder.iterdir():
+        if child.is_dir():
+            shutil.rmtree(child)
+        elif child.name != LOCK:
+            child.unlink()
 
 
 def set_aside(folder: Path) -> Path:

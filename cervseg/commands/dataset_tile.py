@@ -1,7 +1,6 @@
 """`cervseg dataset-tile`: photographs and masks to checked, leak-free tiles."""
 
 import logging
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from cervseg.errors import ConfigError, DataError
 from cervseg.files import (
     LOCK,
     claim,
+    clear,
     is_occupied,
     output_error,
     refuse_occupied,
@@ -103,7 +103,7 @@ def dataset_tile(
     refuse_occupied(data.output, overwrite=overwrite)
     target, partial = _places(data.output)
     with claim(partial, resume=True):
-        _empty(partial)
+        clear(partial)
         seed = config.runtime.seed
         cuts = _cut_all(chosen, data, reading=reading, folder=partial, seed=seed, progress=progress)
         cuts = _in_folds(cuts, data)
@@ -185,15 +185,6 @@ def _check_keys(data: DataConfig) -> None:
         raise ConfigError("'data.source': kind `tiles` can't be mixed with others")
     if kinds == {"tiles"} and (data.extra_scales or data.include_reduced):
         raise ConfigError("'data.source': kind `tiles` is not cut, so it takes no other scales")
-
-
-def _empty(partial: Path) -> None:
-    """An unfinished dataset of an earlier run is of no use to anyone."""
-    for child in partial.iterdir():
-        if child.is_dir():
-            shutil.rmtree(child)
-        elif child.name != LOCK:
-            child.unlink()
 
 
 def _cut_all(

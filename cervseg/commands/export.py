@@ -14,7 +14,7 @@ from scipy import ndimage
 from cervseg.arrays import RGB, Probabilities
 from cervseg.contract import Contract, find_model
 from cervseg.errors import CheckError, ConfigError, DataError, ModelError
-from cervseg.files import LOCK, claim, output_error, refuse_occupied, set_aside
+from cervseg.files import claim, clear, output_error, refuse_occupied, set_aside
 from cervseg.grid import Window
 from cervseg.images.image import Image, find_images
 from cervseg.images.readers import open_image
@@ -128,8 +128,7 @@ def _whole_or_not(output: Path, *, overwrite: bool) -> Iterator[Path]:
     try:
         with claim(partial, resume=True):
             ours = True
-            for path in partial.iterdir():  # of a killed process
-                _remove(path)
+            clear(partial)
             yield partial
         if overwrite and output.exists():
             set_aside(output)
@@ -139,13 +138,6 @@ def _whole_or_not(output: Path, *, overwrite: bool) -> Iterator[Path]:
     finally:
         if ours:
             shutil.rmtree(partial, ignore_errors=True)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    elif path.name != LOCK:
-        path.unlink()
 
 
 def _write_and_compare(order: _Order, folder: Path, tiles: RGB) -> tuple[float, float]:
