@@ -129,7 +129,7 @@ class _Job:
         self.large = tools.large(image)
         self.target = tools.target(image)
         roi = tools.config.roi if isinstance(tools.config, TiledInferConfig) else None
-        self.regions = None if roi is None else read_regions(roi, image.height, image.width)
+        self.regions = read_regions(roi, image.height, image.width)
 
     @cached_property
     def scaled(self) -> Image:

@@ -91,9 +91,7 @@ def _translate_deformation(t: Translation) -> None:
     if sigma_key in t.old.fallen:
         t.notice(sigma_key, "no list, so the reference took [8], and so is it here")
         taken = "no list there, so [8] as the reference took"
-    if not _is_on(t, "deformation", "elastic"):
-        for key in ("alpah", "sigmoid", "sigmoids"):
-            t.remark(("deformation", key), "ignored: [augmentor] deformation is off")
+    if not _is_on(t, "deformation", "elastic", "alpah", "sigmoid", "sigmoids"):
         return
     smallest = min(sigmas, default=0)
     if smallest <= 0:
