@@ -1,11 +1,12 @@
 """The road of one image: open, scale, tile, predict, decide, write."""
 
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from cervseg.arrays import RGB
 from cervseg.config.inference import InferConfig, TiledInferConfig
 from cervseg.contract import Contract, Predictor
 from cervseg.digests import content_digest
@@ -220,10 +221,10 @@ class _Job:
             return None
         inside = None if regions is None else regions.on(self.view.height, self.view.width)
 
-        def skip(window: Window, look: object) -> bool:
+        def skip(window: Window, look: Callable[[], RGB]) -> bool:
             if inside is not None and not inside.touches(window):
                 return True
-            return judge is not None and callable(look) and judge(look())
+            return judge is not None and judge(look())
 
         return skip
 
