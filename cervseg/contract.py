@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol, cast
 from cervseg import values
 from cervseg.arrays import RGB, Probabilities
 from cervseg.bounds import one_line
-from cervseg.classes import Classes, format_colour
+from cervseg.classes import IGNORE, Classes, format_colour
 from cervseg.errors import DataError, ModelError
 from cervseg.files import read_json, write_json
 from cervseg.reports import JSON
@@ -135,7 +135,7 @@ class Contract:
                 zip(self.classes.names, self.classes.colours, strict=True), start=1
             )
         ]
-        document["ignore"] = 255
+        document["ignore"] = IGNORE
         document["rescaling"] = self.options.get("rescaling")
         document["trained_on"] = [image._asdict() for image in self.trained_on]
         write_json(folder / CONTRACT, document)

@@ -130,8 +130,7 @@ class SelfCheckConfig(Section):
     )
 
 
-Region = Annotated[int, Field(ge=0)]
-
+Pixels = Annotated[int, Field(ge=0)]
 
 BatchSize = Annotated[int, Field(ge=1, le=1024)]
 
@@ -166,7 +165,7 @@ class TiledInferConfig(InferConfig):
     mask_level: int = Field(
         0, ge=0, le=16, description="the mask is 2^level times smaller than the image"
     )
-    roi: tuple[Region, Region, Region, Region] | ConfigPath | None = Field(
+    roi: tuple[Pixels, Pixels, Pixels, Pixels] | ConfigPath | None = Field(
         None, description="[top, left, height, width], or a GeoJSON of regions; the rest is 0"
     )
     skip_background: bool = Field(

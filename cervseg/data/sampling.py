@@ -10,8 +10,8 @@ import numpy as np
 
 T = TypeVar("T")
 
-# Streams of random numbers; 2 is that of `sample_rng`.
-_ALL, _FOREGROUND, _ANYWHERE, _CLASSES, _ON_CLASS, _DONOR = 0, 1, 3, 4, 5, 6
+# Streams of random numbers.
+_ALL, _FOREGROUND, _SAMPLE, _ANYWHERE, _CLASSES, _ON_CLASS, _DONOR = range(7)
 
 BLOCK = 1000
 """Samples over which the weights of classes are kept exactly."""
@@ -168,7 +168,7 @@ def walk(items: Sequence[T], first: int, *, count: int, seed: tuple[int, ...]) -
 
 def sample_rng(seed: int, epoch: int, *, step: int, place: int) -> np.random.Generator:
     """The random numbers of one sample, whichever thread makes it, whenever."""
-    return np.random.default_rng((seed, 2, epoch, step, place))
+    return np.random.default_rng((seed, _SAMPLE, epoch, step, place))
 
 
 def donor_rng(seed: int, epoch: int, *, step: int, place: int) -> np.random.Generator:

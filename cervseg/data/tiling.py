@@ -73,8 +73,8 @@ def cut_tiles(
     if tiling.reduced:
         view = fit_image(image, tiling.size, file_scale=file_scale)
         scale = view.height / (image.height * file_scale[0])
-        whole = Tiling(tiling.size, 0, (scale,), interpolation=tiling.interpolation)
-        yield from _cut(view, mask, tiling=whole, scale=scale, kind="reduced")
+        one = Tiling(tiling.size, 0, (scale,), interpolation=tiling.interpolation)
+        yield from _cut(view, mask, tiling=one, scale=scale, kind="reduced")
 
 
 def _cut(

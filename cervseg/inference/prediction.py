@@ -23,7 +23,7 @@ FULL_SIZE = (1.0, 1.0)
 BATCH_PIXELS = 256 * 256
 """Of the tiles that `batch_size: auto` predicts at once."""
 
-STEPS = 4
+LENGTHS = 4
 """Lengths that a tile may have, where an image is shorter than it."""
 
 
@@ -122,7 +122,7 @@ def plan_tiles(
         scale=contract.scale,
         channels=channels or contract.channels,
         notices=tuple(notices),
-        step=None if square or contract.margin is None else round_up(-(-size // STEPS), align),
+        step=None if square or contract.margin is None else round_up(-(-size // LENGTHS), align),
     )
 
 
