@@ -233,13 +233,13 @@ def fused_normalization(
     return y, mean, variance * (tf.maximum(count - 1, 1) / count)
 
 
-def settle_queue(model: Tensor, batch: tuple[Tensor, Tensor]) -> None:
+def settle_queue(model: Tensor, make_batch: Callable[[], tuple[Tensor, Tensor]]) -> None:
     """On JAX, let `fit` find everything built, else it eats batches of the first epoch."""
     if on_jax():
         with _quiet_import():  # `fit` imports it to recognise its data sets
             importlib.import_module("tensorflow")
         model.optimizer.build(model.trainable_variables)
-        model.evaluate(*batch, verbose=0)
+        model.evaluate(*make_batch(), verbose=0)
 
 
 def out_of_memory_errors() -> tuple[type[BaseException], ...]:

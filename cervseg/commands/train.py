@@ -239,7 +239,7 @@ def _report(run: Run, contract: Contract, state: "State", *, config_words: str |
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
         "ended": state.ended,
-        "best": {name: value for name, value in best.items()},
+        "best": dict(best),
         "threshold": list(contract.threshold),
         "margin": margin,
         "receptive_field": contract.receptive_field,

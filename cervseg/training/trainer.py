@@ -239,7 +239,7 @@ def _run_epochs(
     alone = setup.team.count == 1  # previews would need all processes
     shown = preview_images(setup.train.previews, setup.dataset) if alone else []
     painter = PreviewPainter(setup.run, final, contract, images=shown) if shown else None
-    runtime.settle_queue(model, batches[0])
+    runtime.settle_queue(model, lambda: batches[0])
     with ExitStack() as stack:
         bars = ProgressBars(
             batches, epochs=setup.train.epochs, first=state.epoch, stack=stack, progress=progress
