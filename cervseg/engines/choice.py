@@ -80,7 +80,7 @@ def _fastest(folder: Path, contract: Contract, settings: EngineSettings) -> Chos
 
 
 def seconds_per_tile(predict: Predictor, contract: Contract, settings: EngineSettings) -> float:
-    """Time three tiles of noise, after as many to warm up, in batches as they will come."""
+    """Time three tiles of noise or more, in batches as they will come, after one to warm up."""
     side, batch = settings.tile_size or contract.tile_size, settings.batch_size or 1
     shape = (batch, side, side, 3)
     tiles = np.random.default_rng(0).integers(0, 256, shape, np.uint8)

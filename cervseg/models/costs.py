@@ -30,7 +30,7 @@ class LayerCost(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """A layer and the tensors it works on, as names and as shapes for one tile."""
+    """A layer and the tensors it works on, as keys of `_shapes`."""
 
     layer: Tensor
     inputs: Sequence[int]

@@ -29,6 +29,7 @@ class ProgressBars(keras.callbacks.Callback):
     Args:
         batches: Whose epoch is set, and whose waiting is measured.
         epochs: In all.
+        first: Of them that are done already.
         stack: Closes what is still open when training ends in whatever way.
         progress: Draws the bars.
     """
