@@ -26,7 +26,7 @@ from cervseg.data.leaks import (
 from cervseg.data.truth import mask_options
 from cervseg.digests import pixel_digest
 from cervseg.errors import DataError, ModelError
-from cervseg.images.image import find_images, whole
+from cervseg.images.image import find_images, image_name, whole
 from cervseg.images.masks import read_prediction
 from cervseg.images.readers import open_image
 
@@ -172,7 +172,7 @@ def _fingerprints(items: Sequence[Labelled]) -> list[Fingerprint]:
 
 
 def read_predictions(folder: Path, task: Task) -> Guess:
-    """Pair finished masks with the images of a task.
+    """Pair finished masks with the images of a task, by the names `tiled-infer` gives them too.
 
     Raises:
         DataError: The folder is no folder of masks, or lacks one.
@@ -180,10 +180,16 @@ def read_predictions(folder: Path, task: Task) -> Guess:
     if (folder / "masks").is_dir() and (folder / "overlays").is_dir():
         raise DataError(f"{folder}: an output folder, not its masks", hint=f"{folder / 'masks'}")
     found = find_images(folder)
-    problems = repeated_names((path.stem, path) for path in found)
+    problems = repeated_names((image_name(path), path) for path in found)
     if problems:
         raise DataError(list_problems("predictions are ambiguous", problems))
-    files = {path.stem: path for path in found}
+    by_name = {image_name(path): path for path in found}
+    files = {
+        item.name: by_name[name]
+        for item in task.items
+        for name in (image_name(item.image), item.name)
+        if name in by_name
+    }
     missing = [item.name for item in task.items if item.name not in files]
     if missing:
         raise DataError(f"{folder}: no mask for {missing[0]} ({len(missing)} missing in all)")

@@ -5,15 +5,16 @@ import pytest
 from PIL import Image as Pillow
 
 from cervseg.classes import Classes
-from cervseg.commands.task import find_task
+from cervseg.commands.task import Task, find_task, read_predictions
 from cervseg.config import Config
 from cervseg.contract import Contract, TrainingImage
 from cervseg.data.duplicates import perceptual_hash
-from cervseg.data.labelled import Labelled
+from cervseg.data.labelled import Labelled, Read
 from cervseg.data.leaks import Tolerance
 from cervseg.data.manifest import SourceRow, describe, write_dataset
 from cervseg.digests import pixel_digest
 from cervseg.errors import DataError, LeakError, ModelError
+from cervseg.images.photo import Photo
 
 CELL = Classes.of({"cell": "#00ff00"})
 TWO = Classes.of({"cell": "#00ff00", "nucleus": "#ff0000"})
@@ -252,3 +253,24 @@ def test_an_image_of_a_folder_that_looks_like_a_trained_one_is_told(fields):
         "by their hash alone, these look like images the model was fitted on: "
         "f1 (one of its train split)",
     )
+
+
+@pytest.mark.parametrize(
+    ("image", "prediction"),
+    [
+        ("a.png", "a.ome.tif"),  # as `tiled-infer` writes the mask of a large image
+        ("a.ome.tif", "a.png"),  # as it calls the mask of this one
+        ("a.ome.tif", "a.ome.tif"),
+        ("a.ome.tif", "a.ome.png"),
+    ],
+)
+def test_predictions_are_found_by_the_names_that_inference_gives_them(tmp_path, image, prediction):
+    mask = np.eye(5, 7, dtype=np.uint8)
+    Pillow.fromarray(mask).save(tmp_path / prediction)
+    item = Labelled(image.rsplit(".", 1)[0], tmp_path / "images" / image, None, "index")
+    task = Task("test", [item], CELL, fitted=False)
+    read = Read(Photo(picture(0)), mask, 0.0)
+
+    guessed = read_predictions(tmp_path, task)(item, read)
+
+    np.testing.assert_array_equal(guessed.mask, mask)
