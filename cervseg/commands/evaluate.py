@@ -88,6 +88,8 @@ def evaluate(
     """
     config, tolerance = of_fold(as_config(config), fold), Tolerance(allow_leak)
     mode = _mode(predictions=predictions, whole=whole, stretch=stretch)
+    if predictions and model:
+        raise ConfigError("--predictions are scored as they are, without --model")
     if (images is None) != (masks is None):
         raise ConfigError("--images and --masks go together")
     folders = (Path(images), Path(masks)) if images is not None and masks is not None else None
