@@ -22,6 +22,7 @@ from cervseg.errors import DataError
 from cervseg.images.image import decoding, find_images
 from cervseg.images.masks import INDEX_LIMIT, THRESHOLD
 from cervseg.images.photo import open_pillow
+from cervseg.images.readers import open_image
 from cervseg.reports import Report, Table
 
 LOOKED_AT = 20
@@ -121,12 +122,13 @@ def _survey(folder: Path) -> tuple[list[str], tuple[int, int]]:
     """The stems below a folder, and the median height and width of some of the images."""
     paths = find_images(folder)
     if not paths:
-        raise DataError(f"{folder}: no images", hint="png, jpg, tif, bmp and webp are read")
+        what = "png, jpg, tif, bmp, webp, slides and zarr are read"
+        raise DataError(f"{folder}: no images", hint=what)
     heights, widths = [], []
     for path in _spread(paths):
-        with decoding(path), open_pillow(path) as file:
-            heights.append(file.height)
-            widths.append(file.width)
+        image = open_image(path)  # of any kind, and upright
+        heights.append(image.height)
+        widths.append(image.width)
     return [p.stem for p in paths], (
         int(statistics.median(heights)),
         int(statistics.median(widths)),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from PIL import Image
 
 from cervseg.commands.config import config_schema, show_config, starter_config
@@ -191,6 +192,21 @@ def test_twenty_images_spread_over_the_folder_are_looked_at(folder):
         starter_config(images)
 
 
+def test_images_of_any_kind_are_looked_at_and_as_they_stand_upright(folder):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    (folder / "images").mkdir()
+    Image.new("RGB", (402, 301)).save(folder / "images" / "a.jpg", exif=turned)
+    assert "# a field of 301 x 402 becomes" in starter_config(folder / "images")
+
+    (folder / "images" / "a.jpg").unlink()
+    group = zarr.create_group(folder / "images" / "a.zarr", zarr_format=2)
+    group.create_array("0", data=np.zeros((3, 301, 402), np.uint8))
+    axes = [{"name": name} for name in "cyx"]
+    group.attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": "0"}]}]
+    assert "# a field of 402 x 301 becomes" in starter_config(folder / "images")
+
+
 TWO = {"class_1": "#00ff00", "class_2": "#4a00ff"}
 
 
@@ -289,7 +305,7 @@ def test_folders_without_images_are_refused(folder):
 
     with pytest.raises(DataError, match=r"/empty: no images$") as caught:
         starter_config(folder / "empty")
-    assert caught.value.hint == "png, jpg, tif, bmp and webp are read"
+    assert caught.value.hint == "png, jpg, tif, bmp, webp, slides and zarr are read"
     with pytest.raises(DataError, match=r"/empty: no masks$") as caught:
         starter_config(images, folder / "empty")
     assert caught.value.hint == "leave MASKS out if there are none yet"
