@@ -141,6 +141,11 @@ def _open_text(path: Path, mode: Literal["r", "w"]) -> TextIO:
     return path.open(mode, newline="", encoding="utf-8", errors="surrogateescape")
 
 
+def is_config(path: Path) -> bool:
+    """Whether a path is called like a config rather than like a folder, a model or an image."""
+    return path.suffix.lower() in (".yaml", ".yml")
+
+
 def is_occupied(folder: Path) -> bool:
     """Whether there is something in the way: a file, or a folder with more than our lock in it."""
     if not folder.is_dir():

@@ -19,6 +19,7 @@ from cervseg.cli.options import (
     Resume,
     Subject,
 )
+from cervseg.files import is_config
 from cervseg.reports import Progress, Report
 
 EXAMPLES = (
@@ -94,14 +95,14 @@ def dataset_check(
     duplicates and leaks. Ends with 3 where there are errors, 4 where there is a leak, 0 where
     there are warnings only.
     """
-    is_config = subject.suffix in (".yaml", ".yml")
+    config, folder = (subject, None) if is_config(subject) else (None, subject)
 
     def work(progress: Progress) -> Report:
         from cervseg.commands.dataset_check import dataset_check
 
         return dataset_check(
-            load(subject if is_config else None, overrides),
-            folder=None if is_config else subject,
+            load(config, overrides),
+            folder=folder,
             output=output or Path("cervseg-check"),
             fix=fix,
             strict=strict,

@@ -23,6 +23,7 @@ from cervseg.cli.options import (
     Resume,
 )
 from cervseg.errors import ConfigError
+from cervseg.files import is_config
 from cervseg.reports import Progress, Report
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _read_arguments(command: str, config: Path | None, images: list[str] | None)
         raise ConfigError(
             f"{command} needs CONFIG or IMAGES", hint=f"cervseg {command} --model MODEL IMAGES"
         )
-    if config.suffix.lower() in (".yaml", ".yml"):
+    if is_config(config):
         return _Asked(config, tuple(images or ()))
     return _Asked(None, (str(config), *(images or ())))
 

@@ -9,6 +9,7 @@ import typer
 from cervseg.cli.job import Job, Talk, load
 from cervseg.cli.options import Debug, Json, Output, Overrides, Overwrite, Quiet
 from cervseg.errors import ConfigError
+from cervseg.files import is_config
 from cervseg.reports import Progress, Report
 
 EXAMPLES = (
@@ -45,7 +46,6 @@ def inspect(
     and the picture `model.png`. Without an argument, list networks, losses, metrics and built-in
     models.
     """
-    is_config = subject is not None and subject.suffix in (".yaml", ".yml")
     if subject is None and (output is not None or overrides):
         raise ConfigError("nothing to inspect", hint="name a config or a model")
 
@@ -54,9 +54,10 @@ def inspect(
 
         report = list_names()
         if subject is not None:
+            config, model = (subject, None) if is_config(subject) else (None, subject)
             report = inspect_network(
-                load(subject if is_config else None, overrides),
-                model=None if is_config else subject,
+                load(config, overrides),
+                model=model,
                 output=output,
                 overwrite=overwrite,
             )

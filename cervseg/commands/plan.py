@@ -18,6 +18,7 @@ from cervseg.data.examination import examine_all
 from cervseg.data.manifest import DOCUMENT, open_dataset
 from cervseg.data.survey import Survey, config_of_folder, survey_config, survey_folder
 from cervseg.errors import DataError
+from cervseg.files import is_config
 from cervseg.planning import Choice, Facts, choose, find_facts, write_plan
 from cervseg.reports import SILENT, Progress
 
@@ -70,7 +71,7 @@ def plan(
         [one.field.scale for one in read],
         survey.classes.names,
     )._replace(groups=len({field.group for field in survey.fields}))
-    name = experiment_name(data.output if _is_config(subject) else subject)
+    name = experiment_name(data.output if is_config(subject) else subject)
     machine.keep_all_blocks()
     runtime.start()
     choices, costs = _fit_machine(facts, data, name)
@@ -82,16 +83,11 @@ def plan(
     )
 
 
-def _is_config(subject: Path) -> bool:
-    return subject.suffix in (".yaml", ".yml")
-
-
 def _survey(subject: Path, overrides: Sequence[str]) -> tuple[DataConfig, Survey]:
     """Section `data` as far as it is known, and the images it names."""
-    is_config = _is_config(subject)
-    loaded = load_config(subject if is_config else None, overrides)
+    loaded = load_config(subject if is_config(subject) else None, overrides)
     data = loaded.config.data
-    if is_config:
+    if is_config(subject):
         return data, survey_config(data)
     if (subject / DOCUMENT).is_file():
         try:

@@ -21,6 +21,15 @@ def test_a_config_is_loaded_with_its_overrides(fake, config):
     }
 
 
+def test_a_config_may_be_called_in_capitals(fake, tmp_path):
+    (tmp_path / "C.YAML").write_text("train: {epochs: 3}\n")
+
+    assert main(["dataset-check", str(tmp_path / "C.YAML")]) == 0
+
+    ((_, loaded, keywords),) = fake.calls
+    assert (loaded.train.epochs, keywords["folder"]) == (3, None)
+
+
 def test_anything_else_is_a_folder_and_the_config_is_what_set_says(fake, tmp_path):
     words = ["--output", "out", "--fix", "clean", "--augmentation", "--overwrite"]
 
