@@ -232,7 +232,7 @@ def open_dataset(folder: Path) -> Dataset:
             tuple(_tile(row) for row in tiles),
             _mask_options(document.get("options")),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as exc:
         raise DataError(f"{folder}: broken dataset: {one_line(repr(exc))}") from exc
     _check_present(dataset)
     return dataset

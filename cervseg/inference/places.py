@@ -90,7 +90,7 @@ def write_ranking(path: Path, images: Iterable[tuple[str, Path]]) -> None:
                 rows.append(
                     (wrong, name, int(measured["Rank"]), top, left, bottom - top, right - left)
                 )
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as exc:
+        except (OSError, ValueError, OverflowError, KeyError, TypeError, IndexError) as exc:
             raise DataError(f"{places}: not readable places: {one_line(exc)}") from exc
     rows.sort(key=lambda row: (-row[0], row[1], row[2]))
     columns = ("pixels_expected_wrong", "image", "rank_in_image", "top", "left", "height", "width")

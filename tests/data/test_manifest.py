@@ -176,7 +176,8 @@ def test_a_column_too_few_and_a_row_too_short_are_told_by_place(tmp_path):
     "changes",
     [
         {"classes": ["cell"]}, {"classes": {"cell": 5}}, {"classes": {"cell": "green"}},
-        {"scale": "big"}, {"scale": None}, {"tile_size": []}, {"reading": "guess"},
+        {"scale": "big"}, {"scale": None}, {"tile_size": []}, {"tile_size": float("inf")},
+        {"reading": "guess"},
         {"reading": None},
     ],
 )  # fmt: skip
