@@ -51,7 +51,7 @@ class Cost(NamedTuple):
 
 
 def draw(folder: Path, count: int, side: int) -> None:
-    """Fields of noise, each with one disc of another colour, annotated."""
+    """Fields of clouds, unlike each other, each with one darker disc, annotated."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:side, :side]
     for name in ("images", "masks"):
@@ -59,9 +59,10 @@ def draw(folder: Path, count: int, side: int) -> None:
     for number in range(count):
         centre, radius = rng.uniform(side / 4, side * 3 / 4, 2), rng.uniform(side / 8, side / 4)
         disc = (y - centre[0]) ** 2 + (x - centre[1]) ** 2 < radius**2
-        image = rng.integers(180, 220, (side, side, 3), np.uint8) - disc[..., None] * 90
+        clouds = Image.fromarray(rng.integers(120, 250, (6, 6, 3), np.uint8)).resize((side, side))
+        image = np.asarray(clouds) - disc[..., None] * np.uint8(80)
         name = f"field_{number:06d}.png"
-        Image.fromarray(image.astype(np.uint8)).save(folder / "images" / name)
+        Image.fromarray(image).save(folder / "images" / name)
         Image.fromarray((disc * 255).astype(np.uint8)).save(folder / "masks" / name)
 
 
