@@ -60,10 +60,16 @@ def render() -> str:
     leaves = [key for key in all_keys() if not section_models(key.field.annotation)]
     titles = {key.dotted: key.field.description for key in all_keys()}
     parts = [HEAD]
+    opened = set[str]()  # sections of several kinds, whose heading is what links lead to
     for (section, kinds), keys in groupby(_by_section(leaves), key=lambda k: (k.section, k.kinds)):
         told_by = next((d for d in DISCRIMINATORS if d in names_in(section)), "kind")
         suffix = f", {told_by} {', '.join(f'`{kind}`' for kind in kinds)}" if kinds else ""
-        level = "##" if "." not in section else "###"
+        level = "##" if "." not in section and not kinds else "###"
+        if "." not in section and kinds and section not in opened:
+            opened.add(section)
+            parts.append(
+                f"## `{section}`\n\n{_sentence(titles[section])} `{told_by}` says which.\n"
+            )
         rows = [_row(key, definitions) for key in keys]
         table = ["| key | value | default | meaning |", "|---|---|---|---|", *rows]
         parts.append(f"{level} `{section}`{suffix}\n\n{_sentence(titles[section])}\n")

@@ -40,6 +40,12 @@ def commands(page):
     return [part for part in whole if not re.search(r"…|\b[A-Z]{4,}\b", part)]
 
 
+def anchors(text):
+    """What a link can name of a page: its headings, as GitHub and the site write them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", line.lower())) for line in headings}
+
+
 def leaves(menu):
     """The pages of a menu."""
     if isinstance(menu, str):
@@ -85,9 +91,13 @@ def test_the_readme_shows_all_five_commands():
 def test_every_link_of_a_page_leads_somewhere(page):
     text = page.read_text(encoding="utf-8")
 
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
-        if not target.startswith("http"):
-            assert (page.parent / target).exists(), target
+    for target, place in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?[^)]*\)", text):
+        if target.startswith("http"):
+            continue
+        path = page.parent / target if target else page
+        assert path.exists(), target
+        if place and path.suffix == ".md":
+            assert place in anchors(path.read_text(encoding="utf-8")), f"{target}#{place}"
 
 
 def test_every_page_stands_in_the_menu_of_the_site():
