@@ -33,7 +33,7 @@ def plan(
 
         if output is not None and output.exists():
             raise OutputError(f"{output}: the file exists", hint="choose another --output")
-        text = plan(subject, overrides=overrides or (), progress=progress)
+        text = plan(subject, overrides=overrides or (), output=output, progress=progress)
         if output is None:
             return text
         write_text(output, text)

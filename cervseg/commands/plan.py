@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def plan(
     subject: Path | str,
     *,
     overrides: Sequence[str] = (),
+    output: Path | None = None,
     progress: Progress = SILENT,
 ) -> str:
     """Measure annotated images and this machine; choose scale, tiles, network and training.
@@ -50,6 +52,7 @@ def plan(
         subject: A config, whose section `data` names images, masks, classes, groups and splits and
             keeps what it says of them; a dataset folder; or a folder with `images` and `masks`.
         overrides: `section.key=value` each, for section `data` of such a config.
+        output: The file that the config will be, for the commands it tells.
         progress: Draws the bars.
 
     Returns:
@@ -79,7 +82,13 @@ def plan(
         log.warning(notice)
     return write_plan(
         [*_keep(data, name, survey), *choices],
-        head=[*_describe(facts, data, name, total=len(survey.fields)), *costs],
+        head=[
+            f"{name}: drawn up by cervseg plan; a comment beside each key says why.",
+            "",
+            *_describe(facts, total=len(survey.fields)),
+            _commands(output or Path(f"{name}.yaml"), has_folds=data.folds is not None),
+            *costs,
+        ],
     )
 
 
@@ -162,16 +171,19 @@ def _as_config(data: DataConfig, choices: Sequence[Choice]) -> Config:
     return config.model_copy(update={"data": data.model_copy(update=planned)})
 
 
-def _describe(facts: Facts, data: DataConfig, name: str, *, total: int) -> list[str]:
-    """The head of the file: what it was drawn up from."""
+def _describe(facts: Facts, *, total: int) -> list[str]:
+    """What the config was drawn up from."""
     sizes = ", ".join(f"{size:.0f}" for size in facts.diameters)
     return [
-        f"{name}: drawn up by cervseg plan; a comment beside each key says why.",
-        "",
         f"data      {facts.images} of {total} images in {facts.groups} groups; those of the "
         "test are not looked at;",
         f"          the median is {facts.width} x {facts.height}; {facts.objects} objects, {sizes} "
         f"pixels across, on {facts.foreground:.1%} of the pixels",
-        f"command   cervseg dataset-tile {name}.yaml && cervseg train {name}.yaml"
-        + (" --all-folds" if data.folds else ""),
     ]
+
+
+def _commands(file: Path, *, has_folds: bool) -> str:
+    """What to type next, where the config is in this file."""
+    name = shlex.quote(str(file))
+    every = " --all-folds" if has_folds else ""
+    return f"command   cervseg dataset-tile {name} && cervseg train {name}{every}"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cervseg.cli.app import main
 from cervseg.commands.plan import plan
 from cervseg.config.loader import load_config
 from cervseg.errors import ConfigError, DataError
@@ -69,6 +70,16 @@ def test_a_config_keeps_what_it_says_of_the_data(folder):
     assert config.data.classes == {"thing": "#00ff00"}
     assert (config.data.scale, config.data.output.name) == (0.75, "mine")
     assert "cervseg train mine.yaml --all-folds\n" in text
+
+
+def test_the_commands_it_tells_name_the_file_it_is_written_to(folder):
+    write_fields(folder / "smears")
+
+    assert main(["plan", "smears", "--output", "my plans/cells.yaml"]) == 0
+
+    text = Path("my plans/cells.yaml").read_text()
+    name = "'my plans/cells.yaml'"
+    assert f"# command   cervseg dataset-tile {name} && cervseg train {name}\n" in text
 
 
 def test_images_that_cannot_be_read_are_told_and_do_not_count(folder, caplog):
