@@ -70,7 +70,7 @@ format: $(READY)  ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 docs: $(READY)  ## the pages of docs/ as a site, in build/site; a warning is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo build/site/index.html
 
 dist: $(READY)  ## the wheel, in dist/

@@ -15,7 +15,7 @@ JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
 class Failure(NamedTuple):
     """One bad item of many; the rest went on.
 
-    Args:
+    Attributes:
         item: Its name.
         message: What is wrong with it.
         hint: What to try next.

@@ -57,6 +57,11 @@ def test_check_is_lint_format_and_types():
     assert tools == ["ruff", "ruff", "mypy"]
 
 
+def test_the_site_hears_its_warnings():
+    """Strict counts what is logged, and `--quiet` logs no warning."""
+    assert dry_run("docs")[0].endswith("/mkdocs build")
+
+
 def test_make_alone_lists_every_target():
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     targets = set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split())
