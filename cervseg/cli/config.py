@@ -102,7 +102,7 @@ def init(
             raise OutputError(f"{output}: the file exists", hint="choose another --output")
         from cervseg.files import write_text
 
-        write_text(output, starter_config(images, masks))
+        write_text(output, starter_config(images, masks, output=output))
         following = shlex.join(["cervseg", "dataset-tile", str(output)])
         return Report("config init", output=output, paths=(output,), next_command=following)
 

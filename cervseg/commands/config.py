@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shlex
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -72,8 +73,13 @@ class _Masks(NamedTuple):
     classes: dict[str, str]
 
 
-def starter_config(images: Path, masks: Path | None = None) -> str:
+def starter_config(images: Path, masks: Path | None = None, *, output: Path | None = None) -> str:
     """Draw up a commented config fitted to a folder of images and, where there is one, of masks.
+
+    Args:
+        images: The folder of images.
+        masks: That of their masks, if it is not the folder `masks` beside them.
+        output: The file that the config will be, for the command it tells.
 
     Raises:
         DataError: A folder is missing or holds no images, or an image looked at is broken.
@@ -103,7 +109,8 @@ def starter_config(images: Path, masks: Path | None = None) -> str:
         f"  output: {format_value(f'runs/{name}')}": "the run folder, with the model in it",
         "  epochs: 100": "at most: it stops when validation no longer improves",
     }
-    head = f"# {name}: {len(names)} images; next: cervseg dataset-tile {name}.yaml\n"
+    file = shlex.quote(str(output or f"{name}.yaml"))
+    head = f"# {name}: {len(names)} images; next: cervseg dataset-tile {file}\n"
     return head + "".join(f"{t:<48}  # {note}\n" if note else f"{t}\n" for t, note in lines.items())
 
 

@@ -60,6 +60,7 @@ def test_init_writes_a_file_that_loads(images, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out == f"{output}\n"
     assert err == f"next: cervseg dataset-tile '{output}'\n"
+    assert f"; next: cervseg dataset-tile '{output}'\n" in output.read_text()
     assert main(["config", "show", str(output)]) == 0
 
 
