@@ -111,7 +111,7 @@ def plan_tiles(
     elif margin < contract.margin:
         notices.append(
             f"overlap {overlap} is under twice the margin {contract.margin}: "
-            f"{margin} is used, and tiles may differ a little from the whole"
+            f"a margin of {margin} is used, and tiles may differ a little from the whole"
         )
     return TilePlan(
         size=size,

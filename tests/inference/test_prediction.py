@@ -65,14 +65,14 @@ def test_tile_overlap_and_margin_are_chosen(margin, keys, expected):
         (0, {"overlap": 0}, ()),
         (None, {}, ("the model sees the whole tile: tiled and whole answers differ",)),
         (16, {"overlap": 10},
-         ("overlap 10 is under twice the margin 16: 5 is used, and tiles may differ a little from "
-          "the whole",)),
+         ("overlap 10 is under twice the margin 16: a margin of 5 is used, and "
+          "tiles may differ a little from the whole",)),
         (16, {"overlap": 0},
-         ("overlap 0 is under twice the margin 16: 0 is used, and tiles may differ a little from "
-          "the whole",)),
+         ("overlap 0 is under twice the margin 16: a margin of 0 is used, and "
+          "tiles may differ a little from the whole",)),
         (40, {},
-         ("overlap 32 is under twice the margin 40: 16 is used, and tiles may differ a little from "
-          "the whole",)),
+         ("overlap 32 is under twice the margin 40: a margin of 16 is used, and "
+          "tiles may differ a little from the whole",)),
     ],
 )  # fmt: skip
 def test_what_is_not_exact_is_told(margin, keys, notices):
