@@ -33,5 +33,9 @@ def compare(subjects: Sequence[Subject]) -> Comparison | None:
         f"Mean difference to the first, {first.name}, over images that both have scored, with the "
         "95 % interval of the paired bootstrap. An interval over 0 tells no difference."
     )
+    compared = {row[0] for row in rows}
+    strange = [other.name for other in scored[1:] if other.name not in compared]
+    if strange:
+        note += f" No image that the first has scored has a score in {', '.join(strange)}."
     columns = ("evaluation", "class", "score", "difference", "95 % interval", "images", "verdict")
     return Comparison(note, PageTable("", columns, rows))

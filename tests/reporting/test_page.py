@@ -143,6 +143,16 @@ def test_the_worst_image_comes_first(tmp_path):
     assert order == sorted(order)
 
 
+def test_evaluations_without_an_image_in_common_are_told(tmp_path):
+    first = evaluation(tmp_path / "a")
+    other = evaluation(tmp_path / "b", names=("another",))
+
+    compared = compare([*read_subjects(first), *read_subjects(other)])
+
+    assert not compared.table.rows
+    assert compared.note.endswith(f" No image that the first has scored has a score in {other}.")
+
+
 def test_two_evaluations_are_compared_by_the_images_of_both(tmp_path):
     better = evaluation(tmp_path / "a")
     worse = evaluation(tmp_path / "b", shift=6, names=(*NAMES[:2], "another"))
