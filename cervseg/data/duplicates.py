@@ -139,6 +139,8 @@ def confirm(
         pairs: Places, as `propose` lists them.
         progress: Shows how far the comparing is.
     """
+    if not pairs:  # nor is there a bar to show
+        return []
     small = lru_cache(maxsize=2048)(lambda place: _square_grey(images(place), SIDE))  # 128 MB
     found = []
     for first, second in track(pairs, "near duplicates", total=len(pairs), progress=progress):

@@ -218,6 +218,8 @@ def read_run(run: Run) -> Subject:
         if path.is_file()
     ]
     shown = {k: v for k, v in record.items() if k not in ("format", "data")}
+    if isinstance(peak := record.get("peak_memory"), int):
+        shown["peak_memory"] = f"{peak / 1e9:.2f} GB"
     flat = [(words(key), _as_text(value)) for key, value in shown.items()]
     table = PageTable("The run", ("", ""), flat, words=True)
     unfinished = () if record.get("ended") else ("the training has not ended",)

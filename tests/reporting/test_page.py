@@ -289,7 +289,8 @@ def test_a_broken_table_is_named(tmp_path):
 
 
 def test_a_run_shows_its_history_its_config_and_that_it_has_not_ended(tmp_path):
-    (tmp_path / "run.json").write_text(json.dumps({"format": 1, "seed": 3, "ended": None}))
+    record = {"format": 1, "seed": 3, "ended": None, "peak_memory": 1_514_000_000}
+    (tmp_path / "run.json").write_text(json.dumps(record))
     (tmp_path / "config.yaml").write_text("train: {epochs: 2}  # <b>\n")
     write_csv(
         tmp_path / "history.csv", ("epoch", "loss", "val_loss"), [(1, 2.0, 1.5), (2, 1.0, 1.2)]
@@ -298,6 +299,7 @@ def test_a_run_shows_its_history_its_config_and_that_it_has_not_ended(tmp_path):
     page = page_of(tmp_path)
 
     assert "the training has not ended" in page
+    assert "1.51 GB" in page and "1514000000" not in page
     assert "loss over epochs; at the end training 1, validation 1.2" in page
     assert "train: {epochs: 2}  # &lt;b&gt;" in page
 
