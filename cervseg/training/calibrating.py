@@ -23,6 +23,9 @@ log = logging.getLogger("cervseg")
 MOST_PIXELS = 100_000
 """Of a field that the temperature is fitted on, evenly spread."""
 
+MOST_OF_ALL = 10_000_000
+"""Of all fields together: they are in memory at once."""
+
 
 def calibrate(
     contract: Contract,
@@ -83,9 +86,10 @@ class _Work:
     ) -> tuple[list[Answers], list[ProbabilityCounts]]:
         """Some pixels of each field, and the counts of all."""
         samples, counts = [], [ProbabilityCounts() for _ in contract.classes.names]
+        most = min(MOST_PIXELS, max(1, MOST_OF_ALL // len(self._fields)))
         for mask, answer in self._answers(contract, predict):
             _count(counts, mask, answer, first=_first_channel(contract))
-            every = slice(None, None, -(-len(mask) // MOST_PIXELS) or 1)
+            every = slice(None, None, -(-len(mask) // most) or 1)
             channel = mask[every].astype(np.int64) - 1 + _first_channel(contract)
             samples.append(Answers(channel, answer[every]))
         return samples, counts
