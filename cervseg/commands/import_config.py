@@ -111,13 +111,13 @@ def _load_model(
             f"{weights}: would answer otherwise here: {'; '.join(imported.obstacles)}",
             hint="leave --weights out and train anew",
         )
-    contract = _draft_contract(imported)
+    contract = _contract_of(imported)
     model = load_legacy(weights, contract)
     size = round_up(contract.tile_size, geometry(model).align)
     return imported, model, with_geometry(replace(contract, tile_size=size), model)
 
 
-def _draft_contract(imported: Imported) -> Contract:
+def _contract_of(imported: Imported) -> Contract:
     """The contract as far as it is known without the network."""
     draft = draft_contract(imported.config)
     return replace(

@@ -92,6 +92,7 @@ class Outcome:
     def report(self, command: str) -> Report:
         """All of it as the command returns it."""
         masks = shlex.quote(str(self.output.folder / "masks"))
+        following = f"cervseg evaluate --images DIR --masks DIR --predictions {masks}"
         columns = ("image", "class", "objects", "pixels", "seconds")
         rows = [
             (name, count.name, str(count.objects), str(count.pixels), f"{seconds:.2f}")
@@ -107,7 +108,7 @@ class Outcome:
             failures=tuple(self.failures),
             notices=tuple(dict.fromkeys((*between, *self.notices))),
             tables=(Table("masks", columns, tuple(rows)),) if rows else (),
-            next_command=f"cervseg evaluate --images DIR --masks DIR --predictions {masks}",
+            next_command=following if rows else None,
         )  # fmt: skip
 
 

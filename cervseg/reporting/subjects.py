@@ -217,7 +217,7 @@ def read_run(run: Run) -> Subject:
         for path in (run.config, run.log)
         if path.is_file()
     ]
-    shown = {k: v for k, v in record.items() if k not in ("format", "data")}
+    shown = {k: v for k, v in record.items() if k not in ("format", "data") and v != []}
     if isinstance(peak := record.get("peak_memory"), int):
         shown["peak_memory"] = f"{peak / 1e9:.2f} GB"
     flat = [(words(key), _as_text(value)) for key, value in shown.items()]
@@ -235,13 +235,17 @@ def _data_table(record: Mapping[str, JSON]) -> Iterator[PageTable]:
     if not isinstance(data, dict) or not isinstance(data.get("splits"), dict):
         return
     splits = cast(dict[str, dict[str, JSON]], data["splits"])
-    rows = [(name, *map(str, counts.values())) for name, counts in splits.items()]
+    columns = ["images", "groups", "tiles"]
+    if not any(counts.get("tiles") for counts in splits.values()):  # samples come from fields
+        columns.remove("tiles")
+    rows = [(name, *(str(counts.get(column, "")) for column in columns))
+            for name, counts in splits.items()]  # fmt: skip
     if record.get("allowed_leak"):
         note = f"A leak was allowed: {_as_text(record['allowed_leak'])}"
     else:
         note = "No group and no picture, by its decoded pixels, is in two of them."
     alike = "; ".join(map(str, cast(list[JSON], data.get("alike") or [])))
-    yield PageTable("Data", ("split", "images", "groups", "tiles"), rows, f"{note} {alike}".strip())
+    yield PageTable("Data", ("split", *columns), rows, f"{note} {alike}".strip())
 
 
 def _calibration_charts(run: Run) -> Iterator[Chart]:

@@ -68,7 +68,7 @@ class Setup:
     team: Team = ALONE
 
 
-def draft_contract(setup: Setup) -> Contract:
+def untrained_contract(setup: Setup) -> Contract:
     """The contract as far as it is known before training.
 
     Raises:
@@ -143,7 +143,7 @@ def fit(
 
 def _fit(setup: Setup, *, resume: bool, progress: Progress) -> tuple[Contract, State]:
     runtime.seed_everything(setup.seed)
-    contract = draft_contract(setup)
+    contract = untrained_contract(setup)
     with runtime.precision(setup.precision):
         network = build_network(contract, where="the config")
         model = training_network(network)

@@ -303,3 +303,12 @@ def test_a_region_that_cannot_be_read_fails_alone(run, slide, tmp_path):
     assert "\n" not in report.failures[0].message
     assert (tmp_path / "out/masks/slide.ome.tif").is_file()
     assert not (tmp_path / "out/masks/broken.ome.tif").exists()
+
+
+def test_what_to_type_next_is_told_of_masks_that_there_are(run, slide, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+
+    assert run("none", images=[broken]).next_command is None
+    some = run("some", images=[broken, slide]).next_command
+    assert some is not None and str(tmp_path / "some/masks") in some

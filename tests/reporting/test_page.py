@@ -319,6 +319,16 @@ def test_a_run_tells_its_data_and_that_nothing_leaks(tmp_path):
     assert "A leak was allowed: reason: one slide" in page and "No group" not in page
 
 
+def test_a_run_that_drew_from_fields_tells_of_no_tiles_nor_of_times_it_was_resumed(tmp_path):
+    data = {"splits": {"train": {"images": 12, "groups": 4, "tiles": 0}}}
+    write_json(tmp_path / "run.json", {"ended": "epochs", "data": data, "resumed": []})
+
+    page = page_of(tmp_path)
+
+    assert '<th scope="row">train</th><td>12</td><td>4</td></tr>' in page.replace("\n", "")
+    assert "resumed" not in page
+
+
 def test_an_evaluation_tells_with_how_many_images_of_the_training_it_was_compared(tmp_path):
     folder = evaluation(tmp_path / "e")
     document = json.loads((folder / "scores.json").read_text())

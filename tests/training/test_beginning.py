@@ -171,12 +171,12 @@ def test_a_frozen_layer_keeps_its_weights_and_its_statistics(make_setup, model, 
 def test_a_model_also_knows_the_images_of_the_one_it_started_from(make_setup, tmp_path, model):
     from dataclasses import replace
 
-    from cervseg.training.trainer import draft_contract
+    from cervseg.training.trainer import untrained_contract
 
     seen = TrainingImage("ab" * 32, None, "train")
     replace(contract(), trained_on=(seen,)).save(model)
 
-    drafted = draft_contract(make_setup(tmp_path, start_from=str(model)))
+    drafted = untrained_contract(make_setup(tmp_path, start_from=str(model)))
 
     assert seen in drafted.trained_on and len(drafted.trained_on) > 1
 

@@ -24,9 +24,9 @@ def fit():
 
 @pytest.fixture
 def draft():
-    from cervseg.training.trainer import draft_contract
+    from cervseg.training.trainer import untrained_contract
 
-    return draft_contract
+    return untrained_contract
 
 
 def test_a_tile_that_breaks_in_a_worker_is_told_as_what_it_is(
@@ -157,12 +157,12 @@ def test_the_contract_knows_what_the_model_was_fitted_on(*, draft, make_setup, d
 
 def test_sharpening_widens_the_receptive_field_by_a_pixel(make_setup, tmp_path):
     from cervseg.models.folder import build_network, with_geometry
-    from cervseg.training.trainer import draft_contract
+    from cervseg.training.trainer import untrained_contract
 
     setup = make_setup(tmp_path)
     found = []
     for sharpen in (0.0, 0.5):
-        contract = draft_contract(replace(setup, preprocessing=Preprocessing(sharpen=sharpen)))
+        contract = untrained_contract(replace(setup, preprocessing=Preprocessing(sharpen=sharpen)))
         model = build_network(contract, where="here")
         found.append(with_geometry(contract, model).receptive_field)
 
@@ -174,10 +174,10 @@ def test_a_step_far_over_the_memory_is_refused_with_the_batch_that_fits(
 ):
     from cervseg.models.costs import training_bytes
     from cervseg.models.folder import build_network
-    from cervseg.training.trainer import draft_contract
+    from cervseg.training.trainer import untrained_contract
 
     setup = make_setup(tmp_path, batch_size=64)
-    model = build_network(draft_contract(setup), where="here")
+    model = build_network(untrained_contract(setup), where="here")
     enough = training_bytes(model, 5, 32) + 1
     monkeypatch.setattr("cervseg.machine.available_memory", lambda: enough)
 
