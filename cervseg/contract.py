@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, cast
+from typing import Literal, NamedTuple, Protocol, cast, get_args
 
 from cervseg import values
 from cervseg.arrays import RGB, Probabilities
@@ -24,6 +24,7 @@ DEFAULT_MODEL = Path(f"{BUILTIN}metaplastic")
 Activation = Literal["sigmoid", "softmax"]
 ColorOrder = Literal["RGB", "BGR"]
 ColorSpace = Literal["rgb", "hsv", "lab"]
+Augment = Literal["none", "flips", "dihedral"]
 
 
 class Predictor(Protocol):
@@ -99,6 +100,7 @@ class Contract:
         threshold: One a sigmoid channel, in (0, 1).
         temperature: Divides the logits.
         postprocess: What is done to its masks unless somebody asks for something else.
+        augment: Likewise how often it looks at a tile: once, in 4 flips, or in all 8 turns.
         trained_on: Images of the training and validation splits.
         statistics: Of objects and stain in the training images, where known.
     """
@@ -120,6 +122,7 @@ class Contract:
     threshold: tuple[float, ...] = (0.5,)
     temperature: float = 1.0
     postprocess: Postprocessing = Postprocessing()
+    augment: Augment = "none"
     trained_on: tuple[TrainingImage, ...] = ()
     statistics: Mapping[str, JSON] | None = None
     seed: int = 0
@@ -152,7 +155,8 @@ class Contract:
             document = read_json(path, what="contract")
         except DataError as exc:
             raise ModelError(str(exc)) from exc
-        document.setdefault("postprocess", asdict(Postprocessing()))  # older ones have none
+        document.setdefault("postprocess", asdict(Postprocessing()))  # older ones have neither
+        document.setdefault("augment", "none")
         try:
             return _parse(document)
         except (KeyError, TypeError, ValueError, OverflowError) as exc:
@@ -239,6 +243,7 @@ def _parse(document: dict[str, JSON]) -> Contract:
         ),
         temperature=values.number(document, "temperature", (1e-3, 1e3)),
         postprocess=_parse_postprocessing(values.typed(document, "postprocess", dict)),
+        augment=cast(Augment, values.choice(document, "augment", get_args(Augment))),
         trained_on=tuple(map(_parse_training_image, values.rows(document, "trained_on"))),
         statistics=values.mapping_or_none(document, "statistics"),
         seed=values.integer(document, "seed", (0, 2**31)),

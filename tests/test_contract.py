@@ -180,6 +180,8 @@ def test_a_contract_is_read_without_keras(tmp_path):
         ({"postprocess": {**STEPS, "hysteresis": 2}}, "'hysteresis' must be from 0 to 1, not 2"),
         ({"postprocess": []}, "'postprocess' must be a dict, not []"),
         ({"postprocess": {}}, "'hysteresis' is missing"),
+        ({"augment": "twice"},
+         "'augment' must be one of none, flips, dihedral, not 'twice'"),
         ({"trained_on": [[]]}, "'trained_on' must be a list of objects"),
         ({"format": 2}, "format 2, written by cervseg unknown; this version reads format 1"),
     ],
@@ -190,7 +192,7 @@ def test_a_hostile_value_is_refused_by_file_and_key(tmp_path, changes, message):
     assert message is None or told == message
 
 
-@pytest.mark.parametrize("key", sorted({*PLAIN.__dataclass_fields__} - {"postprocess"}))
+@pytest.mark.parametrize("key", sorted({*PLAIN.__dataclass_fields__} - {"postprocess", "augment"}))
 def test_a_missing_key_is_named(tmp_path, key):
     PLAIN.save(tmp_path)
     path = tmp_path / "contract.json"
@@ -204,14 +206,15 @@ def test_a_missing_key_is_named(tmp_path, key):
     assert str(caught.value) == f"{path}: broken contract: {key!r} is missing"
 
 
-def test_an_older_one_that_does_nothing_to_masks_is_read(tmp_path):
+def test_an_older_one_that_says_nothing_of_masks_and_turns_is_read(tmp_path):
     PLAIN.save(tmp_path)
     path = tmp_path / "contract.json"
     document = json.loads(path.read_text())
-    del document["postprocess"]
+    del document["postprocess"], document["augment"]
     path.write_text(json.dumps(document))
 
-    assert Contract.load(tmp_path).postprocess == Postprocessing()
+    read = Contract.load(tmp_path)
+    assert (read.postprocess, read.augment) == (Postprocessing(), "none")
 
 
 def test_a_section_changes_only_what_it_says():

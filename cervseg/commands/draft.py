@@ -3,7 +3,7 @@
 from cervseg.config import Config
 from cervseg.config.data import Preprocess
 from cervseg.config.model import network_options, output_activation
-from cervseg.contract import Contract, Postprocessing, Preprocessing, find_model
+from cervseg.contract import Augment, Contract, Postprocessing, Preprocessing, find_model
 
 
 def draft_contract(config: Config) -> Contract:
@@ -39,3 +39,10 @@ def postprocessing(config: Config) -> Postprocessing:
     start = config.train.start_from
     before = Contract.load(find_model(start)).postprocess if start else Postprocessing()
     return before.but(config.tiled_infer)
+
+
+def turns(config: Config) -> Augment:
+    """Likewise how often the model looks at a tile."""
+    start = config.train.start_from
+    before = Contract.load(find_model(start)).augment if start else "none"
+    return config.tiled_infer.augment or before

@@ -180,6 +180,7 @@ def _with_contract(report: Report, contract: Contract, card: Card) -> Report:
         "threshold": list(contract.threshold),
         "temperature": contract.temperature,
         "postprocess": asdict(contract.postprocess),
+        "augment": contract.augment,
         "margin": contract.margin,
         "seen": dict(seen),
         "created": contract.created,
@@ -192,6 +193,7 @@ def _with_contract(report: Report, contract: Contract, card: Card) -> Report:
         ("threshold", ", ".join(f"{value:g}" for value in contract.threshold)),
         ("temperature", f"{contract.temperature:g}"),
         ("done to masks", _done_to_masks(contract.postprocess)),
+        ("turns of a tile", contract.augment),
         ("images seen", ", ".join(f"{n} {split}" for split, n in seen.items()) or "not known"),
         ("created", contract.created or "not known"),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cervseg import machine, processes, runtime
-from cervseg.commands.draft import asked_threshold, postprocessing, preprocessing
+from cervseg.commands.draft import asked_threshold, postprocessing, preprocessing, turns
 from cervseg.commands.fold import of_fold
 from cervseg.commands.run_log import logged
 from cervseg.commands.run_record import close_record, open_record, tally
@@ -200,6 +200,7 @@ def _fit(
     contract = replace(
         contract,
         postprocess=postprocessing(config),
+        augment=turns(config),
         threshold=asked_threshold(config) or contract.threshold,
     )
     contract = finish(

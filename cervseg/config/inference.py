@@ -101,8 +101,10 @@ class InferConfig(Section):
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the activations; bfloat16 where the processor has it"
     )
-    augment: Literal["none", "flips", "dihedral"] = Field(
-        "none", description="the mean over 4 flips, or over all 8 with right angles"
+    augment: Literal["none", "flips", "dihedral"] | None = Field(
+        None,
+        description="the mean over 4 flips, or over all 8 with right angles; default: the model's, "
+        "which is this key of `tiled_infer` of its training",
     )
     disagreement: bool = Field(
         False, description="also write how far models, or flips, differ: standard deviation"

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cervseg.arrays import Tensor
-from cervseg.contract import Contract, Predictor, find_model
+from cervseg.contract import Augment, Contract, Predictor, find_model
 from cervseg.engines.choice import ENGINES, open_engine
 from cervseg.engines.graphs import exported_for
-from cervseg.engines.settings import Augment, EngineName, EngineSettings, Precision
+from cervseg.engines.settings import EngineName, EngineSettings, Precision
 from cervseg.engines.wrappers import TURNS, mean, merge_contracts, turned
 from cervseg.errors import ConfigError
 
@@ -46,7 +46,7 @@ def open_model(
     *,
     engine: EngineName = "keras",
     precision: Precision = "float32",
-    augment: Augment = "none",
+    augment: Augment | None = None,
     disagreement: bool = False,
     tile_size: int | None = None,
     batch_size: int | None = None,
@@ -59,7 +59,8 @@ def open_model(
         engine: What computes them; auto: the fastest one installed. A model exported for
             another engine than keras is computed by its own.
         precision: Of the activations.
-        augment: The mean over each tile's 4 flips, or over all 8 turns.
+        augment: The mean over each tile's 4 flips, or over all 8 turns; None: as the first model
+            says.
         disagreement: Append a channel: the largest standard deviation over models and turns.
         tile_size: Side of the tiles that will come, pixels; None: the model's.
         batch_size: Tiles computed at once, always; None: as they come.
@@ -70,16 +71,16 @@ def open_model(
         ModelError: One is missing or broken, or several do not go together.
         BudgetError: There is not enough memory.
     """
-    turns = TURNS[augment]
+    folders = [find_model(path) for path in paths]
+    contracts = [Contract.load(folder) for folder in folders]
+    merged = merge_contracts(contracts, paths)
+    turns = TURNS[augment or merged.augment]
     passes = len(paths) * len(turns)
     if disagreement and passes < 2:
         raise ConfigError(
             "disagreement needs several answers to compare",
             hint="name several models, or set augment to flips or dihedral",
         )
-    folders = [find_model(path) for path in paths]
-    contracts = [Contract.load(folder) for folder in folders]
-    merged = merge_contracts(contracts, paths)
     side = tile_size or merged.tile_size
     settings = EngineSettings(engine, precision, side, batch_size, threads)
     members = []

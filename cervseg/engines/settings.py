@@ -9,7 +9,6 @@ from cervseg.errors import ConfigError
 
 EngineName = Literal["keras", "openvino", "onnx", "auto"]
 Precision = Literal["float32", "bfloat16"]
-Augment = Literal["none", "flips", "dihedral"]
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "openvino": ("openvino",),

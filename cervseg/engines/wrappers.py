@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cervseg.arrays import RGB, Probabilities
-from cervseg.contract import Contract, Predictor
-from cervseg.engines.settings import Augment
+from cervseg.contract import Augment, Contract, Predictor
 from cervseg.errors import ModelError
 
 Value = TypeVar("Value", np.uint8, np.float32)

@@ -9,7 +9,7 @@ import pytest
 
 from cervseg.classes import Classes
 from cervseg.commands import run_log
-from cervseg.commands.draft import postprocessing
+from cervseg.commands.draft import postprocessing, turns
 from cervseg.config.loader import load_config
 from cervseg.contract import Contract, Postprocessing
 from cervseg.runs import Run
@@ -32,6 +32,7 @@ def start(tmp_path):
     contract = Contract(
         architecture="unet", options={}, classes=Classes.of({"cell": "#00ff00"}),
         activation="sigmoid", tile_size=64, postprocess=Postprocessing(min_area=7, blur=2.0),
+        augment="flips",
     )  # fmt: skip
     contract.save(tmp_path)
     return tmp_path
@@ -51,6 +52,16 @@ def test_a_model_keeps_what_its_config_does_to_masks_or_the_one_it_starts_from(
     found = postprocessing(config)
 
     assert (found.min_area, found.blur) == expected
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [((), "none"), (("train.start_from={start}",), "flips"),
+     (("train.start_from={start}", "tiled_infer.augment=none"), "none"),
+     (("tiled_infer.augment=dihedral",), "dihedral")],
+)  # fmt: skip
+def test_a_model_keeps_the_turns_of_its_config_or_of_the_one_it_starts_from(start, keys, expected):
+    assert turns(load_config(None, [key.format(start=start) for key in keys]).config) == expected
 
 
 def test_another_failure_to_log_is_shown(tmp_path, capfd):

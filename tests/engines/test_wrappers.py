@@ -1,8 +1,12 @@
 """Turned tiles, means and disagreement; no network is needed for their laws."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from cervseg.contract import Contract, find_model
 from cervseg.engines import open_model
 from cervseg.engines.wrappers import TURNS, mean, turned
 from cervseg.errors import ConfigError
@@ -106,6 +110,19 @@ def test_models_and_turns_go_together(models):
     again = found.predict(tiles[:, ::-1])[:, ::-1]
     np.testing.assert_allclose(again, answer, atol=1e-6)
     assert 0 < answer[..., 1].max() <= 0.5
+
+
+def test_a_model_is_turned_as_its_contract_says_unless_somebody_asks_otherwise(models, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(find_model(models["unet"]), folder)
+    replace(Contract.load(folder), augment="flips").save(folder)
+    tiles = np.random.default_rng(2).integers(0, 256, (1, 32, 32, 3), np.uint8)
+
+    own, once = open_model([folder]), open_model([folder], augment="none")
+
+    assert (own.passes, once.passes) == (4, 1)
+    by_hand = open_model([models["unet"]], augment="flips").predict(tiles)
+    np.testing.assert_array_equal(own.predict(tiles), by_hand)
 
 
 def test_disagreement_of_one_answer_is_refused(models):
