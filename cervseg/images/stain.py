@@ -17,7 +17,7 @@ TISSUE = 0.15
 PLACES = 16
 """Along each side, from which samples are taken."""
 
-SAMPLE = 64
+SAMPLE = 32
 """Side of a sample, pixels."""
 
 

@@ -60,7 +60,7 @@ class Scaled:
         left, columns = axis_filter(
             window.left, window.width, source=self.image.width, target=self.width
         )
-        source = Window(top, left, rows.shape[1], columns.shape[1])
+        source = Window(top, left, rows.sources, columns.sources)
         # A narrower window has neighbours, for which a reader keeps what this one decodes.
         if source.width < self.image.width or source.height * source.width <= STRIP:
             return resample_rgb(self.image.read(source), rows, columns)

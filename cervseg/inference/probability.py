@@ -35,9 +35,10 @@ class Steps:
             return np.multiply(steps, np.float32(1 / STEPS), dtype=np.float32)
         first, down = axis_filter(top, height, source=self._source[0], target=self.height)
         _, across = axis_filter(0, self.width, source=self._source[1], target=self.width)
-        rows = self._parts.read(first, down.shape[1])[:, : self._source[1]]
-        steps = apply_filters(rows.astype(np.float64), down, across)
-        return np.multiply(steps, 1 / STEPS, dtype=np.float64).astype(np.float32)
+        rows = self._parts.read(first, down.sources)[:, : self._source[1]]
+        steps = apply_filters(rows, down, across)
+        probabilities = np.empty(steps.shape, np.float32)
+        return np.multiply(steps, 1 / STEPS, out=probabilities, casting="same_kind")
 
 
 class Blurred:

@@ -168,7 +168,8 @@ class _Job:
         keep_blocks()
         with progress.bar(self.name, len(grid)) as bar:
             self.fill(parts, bar=bar)
-        return_blocks()  # of the first pass, before the second takes its own
+        if self.large:
+            return_blocks()  # of the first pass, before the second takes its own
         rows: Rows = Steps(parts, view.height, view.width, target=self.target)
         if config.combine != "tiled":
             rows = Combined(rows, self._whole_rows(), config.combine)

@@ -11,14 +11,23 @@ from cervseg.images.resampling import (
 )
 
 LENGTH = st.integers(1, 200)
+SIDE = st.integers(1, 40)
 
 
 def whole_axis(source, target):
     """The full weight matrix (target, source)."""
-    start, matrix = axis_filter(0, target, source=source, target=target)
+    start, weights = axis_filter(0, target, source=source, target=target)
     full = np.zeros((target, source))
-    full[:, start : start + matrix.shape[1]] = matrix.toarray()
+    full[:, start : start + weights.sources] = dense(weights)
     return full
+
+
+def dense(weights):
+    """The weights of a filter as a matrix (targets, sources)."""
+    matrix = np.zeros((weights.targets, weights.sources))
+    for block in weights.blocks:
+        matrix[block.target, block.source] = block.weights
+    return matrix
 
 
 @given(LENGTH, LENGTH)
@@ -48,7 +57,7 @@ def test_a_part_of_an_axis_has_the_weights_of_the_whole_bit_for_bit(source, targ
     start, part = axis_filter(first, count, source=source, target=target)
 
     rows = np.zeros((count, source))
-    rows[:, start : start + part.shape[1]] = part.toarray()
+    rows[:, start : start + part.sources] = dense(part)
     np.testing.assert_array_equal(rows, whole_axis(source, target)[first : first + count])
 
 
@@ -95,8 +104,49 @@ def test_both_axes_are_filtered_each_by_its_own_weights():
     _, rows = axis_filter(0, 2, source=5, target=2)
     _, columns = axis_filter(0, 9, source=7, target=9)
 
-    expected = np.einsum("ij,jkc,lk->ilc", rows.toarray(), pixels, columns.toarray())
+    expected = np.einsum("ij,jkc,lk->ilc", dense(rows), pixels, dense(columns))
     np.testing.assert_allclose(apply_filters(pixels, rows, columns), expected)
+
+
+@given(st.tuples(SIDE, SIDE, st.integers(1, 4)), st.tuples(SIDE, SIDE),
+       st.sampled_from([np.uint8, np.uint16]))  # fmt: skip
+def test_sums_are_exact(shape, target, kind):
+    """As with whole numbers of any length, for bytes in float32 along the first axis too."""
+    (height, width, channels), (rows, columns) = shape, target
+    most = np.iinfo(kind).max
+    pixels = np.random.default_rng(height).integers(0, most + 1, shape, kind)
+    pixels[:, ::2] = most
+    down, across = (
+        axis_filter(0, target, source=source, target=target)[1]
+        for source, target in ((height, rows), (width, columns))
+    )
+
+    found = apply_filters(pixels, down, across)
+
+    by_hand = np.einsum(
+        "ij,jkc,lk->ilc", whole_numbers(down), pixels.astype(np.int64), whole_numbers(across)
+    )
+    assert found.shape == (rows, columns, channels) and found.dtype == np.float64
+    assert (found * 2**28 == by_hand).all()
+
+
+def whole_numbers(weights):
+    return np.rint(dense(weights) * 2**14).astype(np.int64)
+
+
+@given(LENGTH, LENGTH, st.data())
+def test_what_parts_of_the_source_add_is_the_whole(source, target, data):
+    _, weights = axis_filter(0, target, source=source, target=target)
+    pixels = np.random.default_rng(source).random((weights.sources, 3))
+    cut = data.draw(st.integers(0, weights.sources))
+
+    added = np.zeros((target, 3))
+    for first, last in ((0, cut), (cut, weights.sources)):
+        if first < last:
+            touched, part = weights.part(first, last)
+            added[touched] += part.down(pixels[first:last])
+
+    np.testing.assert_allclose(added, weights.down(pixels), atol=1e-12)
 
 
 def test_bytes_are_rounded_half_up():
