@@ -81,10 +81,10 @@ def main() -> int:
 
 
 def draw(folder: Path) -> Path:
-    """A drawn field of 2048 x 1536."""
-    path = folder / "field.png"
+    """A drawn field of 2048 x 1536, as a camera saves it."""
+    path = folder / "field.jpg"
     pixels, _ = draw_field(np.random.default_rng(0), height=1536, width=2048)
-    Pillow.fromarray(pixels).save(path)
+    Pillow.fromarray(pixels).save(path, quality=92)
     return path
 
 
@@ -114,6 +114,7 @@ def our_road(
     model: Path, image: Path, folder: Path, *, engine: str, keys: Mapping[str, object], threads: int
 ) -> Road:
     """What `tiled-infer` does with a photograph once it is open."""
+    folder.mkdir()
     section = TiledInferConfig.model_validate({"engine": engine, **keys})
     settings = RuntimeConfig(device="cpu", threads=threads)
     opening = Opening("tiled-infer", section, (model,), OutputFolder(folder), settings)
