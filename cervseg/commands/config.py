@@ -77,25 +77,31 @@ def starter_config(images: Path, masks: Path | None = None, *, output: Path | No
     """Draw up a commented config fitted to a folder of images and, where there is one, of masks.
 
     Args:
-        images: The folder of images.
+        images: The folder of images, or one with `train/images` and `train/masks` in it.
         masks: That of their masks, if it is not the folder `masks` beside them.
         output: The file that the config will be, for the command it tells.
 
     Raises:
         DataError: A folder is missing or holds no images, or an image looked at is broken.
     """
-    names, (height, width) = _survey(images)
+    name = experiment_name(images)
+    if masks is None and all((images / "train" / kind).is_dir() for kind in ("images", "masks")):
+        images, masks = (images / "{split}" / kind for kind in ("images", "masks"))
     beside = images.parent / "masks"
     masks = beside if masks is None and beside.is_dir() else masks
-    guess = guess_masks(masks) if masks else _Masks("threshold", _name_classes([GREEN]))
+    names, (height, width) = _survey(_of_training(images))
+    guess = (
+        guess_masks(_of_training(masks)) if masks else _Masks("threshold", _name_classes([GREEN]))
+    )
     scale, size = _choose_tiles(height, width)
     tiles = _count_tiles(height * scale, size) * _count_tiles(width * scale, size)
-    name = experiment_name(images)
     lines = {
         "data:": None,
         f"  output: {format_value(f'datasets/{name}')}": "the tiles are written here",
         "  source:": None,
-        f"    images: {format_value(str(images))}": "read with all folders in it",
+        f"    images: {format_value(str(images))}": "{split}: train, valid, test"
+        if "{split}" in images.parts
+        else "read with all folders in it",
         f"    masks: {format_value(str(masks or beside))}": "paired with the images by stem"
         if masks
         else "put your masks there",
@@ -112,6 +118,11 @@ def starter_config(images: Path, masks: Path | None = None, *, output: Path | No
     file = shlex.quote(str(output or f"{name}.yaml"))
     head = f"# {name}: {len(names)} images; next: cervseg dataset-tile {file}\n"
     return head + "".join(f"{t:<48}  # {note}\n" if note else f"{t}\n" for t, note in lines.items())
+
+
+def _of_training(folder: Path) -> Path:
+    """The folder itself, or of one that is divided into splits that of the training."""
+    return Path(*("train" if part == "{split}" else part for part in folder.parts))
 
 
 def _tiles(count: int) -> str:

@@ -148,6 +148,21 @@ def test_a_starter_without_masks_takes_those_beside_or_says_where_they_go(folder
     assert loaded(folder, after).data.masks.read == "index"
 
 
+def test_a_folder_that_is_divided_into_splits_is_read_as_one(folder):
+    for split in ("train", "valid"):
+        write_images(folder / "set" / split / "images")
+        write_mask(folder / "set" / split / "masks", [0, 2])
+
+    text = starter_config(folder / "set")
+
+    data = loaded(folder, text).data
+    (source,), masks = data.source, data.masks
+    assert (source.images, source.masks) == tuple(
+        folder / "set" / "{split}" / kind for kind in ("images", "masks")
+    )
+    assert masks.read == "index" and "# set: 1 images" in text
+
+
 @pytest.mark.parametrize(
     ("size", "expected", "tiles"),
     [
