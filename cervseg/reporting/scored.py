@@ -118,7 +118,8 @@ def _baselines(record: Mapping[str, JSON], scale: str | None) -> dict[str, float
 
 
 def _scores(row: Mapping[str, JSON]) -> dict[str, float]:
-    return {name: _number(value) for name, value in row.items() if name != "image"}
+    names = dict.fromkeys((*SCORES, *row))  # what is missing is a KeyError
+    return {name: _number(row[name]) for name in names if name != "image"}
 
 
 def _number(value: JSON) -> float:

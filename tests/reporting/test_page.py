@@ -19,6 +19,7 @@ from cervseg.images.overlays import write_picture
 from cervseg.reporting.charts import Bins, sweep_charts
 from cervseg.reporting.comparison import compare
 from cervseg.reporting.pictures import Compared, draw_cell, write_layers
+from cervseg.reporting.scored import read_scores
 from cervseg.reporting.scores import Evaluation, write_evaluation
 from cervseg.reporting.subjects import read_subjects
 from cervseg.scoring.calibration import ProbabilityCounts
@@ -180,6 +181,16 @@ def test_a_report_is_replaced_and_nothing_else_is(tmp_path):
         cervseg.report([folder], output=tmp_path)
 
     assert other.read_text() == "mine"
+
+
+def test_a_score_that_an_image_lacks_is_named(tmp_path):
+    folder = evaluation(tmp_path / "e")
+    document = json.loads((folder / "scores.json").read_text())
+    del document["classes"][0]["images"][0]["assd_um"]
+    (folder / "scores.json").write_text(json.dumps(document))
+
+    with pytest.raises(DataError, match=r"not a table of scores: KeyError\('assd_um'\)"):
+        read_scores(0, folder / "scores.json")
 
 
 def test_what_is_no_run_and_no_evaluation_is_refused(tmp_path):
