@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from cervseg.contract import Contract
+from cervseg.contract import Contract, find_model
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "qupath.md").read_text(encoding="utf-8")
@@ -109,8 +109,9 @@ def test_outlines_are_corrected_and_learned(clone):
         for feature in json.loads(path.read_text())["features"]
     ]
     assert set(kinds) == {"annotation"}
-    contract = Contract.load(qupath / "run/model")
-    assert contract.tile_size == 768 and contract.postprocess.hysteresis == 0.95
+    ours, start = (Contract.load(find_model(Path(model)))
+                   for model in (qupath / "run", "builtin:metaplastic"))  # fmt: skip
+    assert (ours.tile_size, ours.postprocess) == (start.tile_size, start.postprocess)
     refused = clone.shell(
         "cd qupath; cervseg evaluate --model run --images fields/images --masks fields/masks"
     )
