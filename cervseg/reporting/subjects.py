@@ -235,17 +235,18 @@ def _data_table(record: Mapping[str, JSON]) -> Iterator[PageTable]:
     if not isinstance(data, dict) or not isinstance(data.get("splits"), dict):
         return
     splits = cast(dict[str, dict[str, JSON]], data["splits"])
-    columns = ["images", "groups", "tiles"]
-    if not any(counts.get("tiles") for counts in splits.values()):  # samples come from fields
-        columns.remove("tiles")
-    rows = [(name, *(str(counts.get(column, "")) for column in columns))
+    columns = ("images", "groups", "tiles")
+    rows = [(name, *(str(counts.get(column) or "-") for column in columns))
             for name, counts in splits.items()]  # fmt: skip
+    drawn = any(counts.get("images") and not counts.get("tiles") for counts in splits.values())
     if record.get("allowed_leak"):
         note = f"A leak was allowed: {_as_text(record['allowed_leak'])}"
     else:
         note = "No group and no picture, by its decoded pixels, is in two of them."
     alike = "; ".join(map(str, cast(list[JSON], data.get("alike") or [])))
-    yield PageTable("Data", ("split", *columns), rows, f"{note} {alike}".strip())
+    about = "Where there are no tiles, windows are drawn from the images." if drawn else ""
+    told = " ".join(filter(None, (note, alike, about)))
+    yield PageTable("Data", ("split", *columns), rows, told)
 
 
 def _calibration_charts(run: Run) -> Iterator[Chart]:

@@ -330,13 +330,16 @@ def test_a_run_tells_its_data_and_that_nothing_leaks(tmp_path):
     assert "A leak was allowed: reason: one slide" in page and "No group" not in page
 
 
-def test_a_run_that_drew_from_fields_tells_of_no_tiles_nor_of_times_it_was_resumed(tmp_path):
-    data = {"splits": {"train": {"images": 12, "groups": 4, "tiles": 0}}}
+def test_a_run_that_drew_from_fields_tells_so_and_of_no_times_it_was_resumed(tmp_path):
+    counts = {"images": 12, "groups": 4, "tiles": 0}
+    data = {"splits": {"train": counts, "valid": {**counts, "tiles": 9}}}
     write_json(tmp_path / "run.json", {"ended": "epochs", "data": data, "resumed": []})
 
     page = page_of(tmp_path)
 
-    assert '<th scope="row">train</th><td>12</td><td>4</td></tr>' in page.replace("\n", "")
+    assert "Where there are no tiles, windows are drawn from the images." in page
+    assert '<th scope="row">train</th><td>12</td><td>4</td><td>-</td>' in page
+    assert '<th scope="row">valid</th><td>12</td><td>4</td><td>9</td>' in page
     assert "resumed" not in page
 
 
