@@ -44,6 +44,9 @@ RARE, COMMON = 0.02, 0.3
 SPECK = 0.25
 """Of the area of small annotated objects: what is smaller is none."""
 
+APART = 0.6
+"""Of their usual width: so far apart are the middles of objects that touch."""
+
 WIDEST = 46
 """Columns before a comment; a longer line has it above."""
 
@@ -162,6 +165,7 @@ def choose(facts: Facts, name: str, *, batch_limit: int = MOST_IN_BATCH) -> list
                "other stainings and scanners"),
         Choice("tiled_infer.min_area", int(SPECK * facts.small_area),
                f"pixels; 95 % of the annotated objects have over {facts.small_area:.0f}"),
+        *([] if several or facts.objects < 2 * facts.images else [_cut_apart(facts)]),
     ]  # fmt: skip
 
 
@@ -199,6 +203,13 @@ def _choose_steps(facts: Facts, *, batch: int, crop: float) -> tuple[int, str]:
         steps,
         f"each of {_count(facts.objects, 'object')} is seen about {views:.0f} times in all",
     )
+
+
+def _cut_apart(facts: Facts) -> Choice:
+    """Where objects lie side by side, those that touch would count as one."""
+    size = max(facts.diameters)
+    reason = f"pixels between middles of objects that touch; one is {size:.0f} across"
+    return Choice("tiled_infer.split_touching", round(APART * size), reason)
 
 
 def _foreground(facts: Facts) -> float:

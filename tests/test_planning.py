@@ -126,6 +126,14 @@ def test_several_classes_get_a_softmax_and_one_a_sigmoid():
     assert "model.final_activation" not in chosen(FIELDS)
 
 
+def test_touching_objects_are_cut_apart_where_there_are_several_in_an_image():
+    assert chosen(FIELDS)["tiled_infer.split_touching"] == 98
+    assert "tiled_infer.split_touching" not in chosen(FIELDS._replace(objects=143))
+
+    several = FIELDS._replace(classes=("a", "b"), diameters=(50.0, 90.0))
+    assert "tiled_infer.split_touching" not in chosen(several)
+
+
 @pytest.mark.parametrize("classes", [("cell",), ("a", "b", "c")])
 def test_the_text_is_a_config_with_a_reason_for_each_key(tmp_path, classes):
     choices = choose(FIELDS._replace(classes=classes), "cells")
