@@ -52,7 +52,7 @@ def plan(
         subject: A config, whose section `data` names images, masks, classes, groups and splits and
             keeps what it says of them; a dataset folder; or a folder with `images` and `masks`.
         overrides: `section.key=value` each, for section `data` of such a config.
-        output: The file that the config will be, for the commands it tells.
+        output: The file that the config will be: it names dataset and run, and the commands told.
         progress: Draws the bars.
 
     Returns:
@@ -74,7 +74,7 @@ def plan(
         [one.field.scale for one in read],
         survey.classes.names,
     )._replace(groups=len({field.group for field in survey.fields}))
-    name = experiment_name(data.output if is_config(subject) else subject)
+    name = experiment_name(_named_after(subject, data, output))
     machine.keep_all_blocks()
     runtime.start()
     choices, costs = _fit_machine(facts, data, name)
@@ -90,6 +90,13 @@ def plan(
             *costs,
         ],
     )
+
+
+def _named_after(subject: Path, data: DataConfig, output: Path | None) -> Path:
+    """The plan's own file, so that it stands beside a config by hand and not in its folders."""
+    if output:
+        return output.with_suffix("")
+    return data.output if is_config(subject) else subject
 
 
 def _survey(subject: Path, overrides: Sequence[str]) -> tuple[DataConfig, Survey]:
@@ -173,7 +180,7 @@ def _as_config(data: DataConfig, choices: Sequence[Choice]) -> Config:
 
 def _describe(facts: Facts, *, total: int) -> list[str]:
     """What the config was drawn up from."""
-    sizes = ", ".join(f"{size:.0f}" for size in facts.diameters)
+    sizes = " and ".join(f"{size:.0f}" for size in facts.diameters)
     return [
         f"data      {facts.images} of {total} images in {facts.groups} groups; those of the "
         "test are not looked at;",

@@ -80,6 +80,8 @@ def test_the_commands_it_tells_name_the_file_it_is_written_to(folder):
     text = Path("my plans/cells.yaml").read_text()
     name = "'my plans/cells.yaml'"
     assert f"# command   cervseg dataset-tile {name} && cervseg train {name}\n" in text
+    config = planned(text)
+    assert (config.data.output.name, config.train.output.name) == ("cells", "cells")
 
 
 def test_images_that_cannot_be_read_are_told_and_do_not_count(folder, caplog):
