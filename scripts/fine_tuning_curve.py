@@ -1,13 +1,13 @@
-"""How many of your own fields does fine-tuning need? Train on few native fields from four starts.
+"""How many of your own fields does fine-tuning need? Train on few native fields from three starts.
 
     CERVSEG_DATA=… python scripts/fine_tuning_curve.py OUTPUT [--seeds 3] [--epochs 5]
 
 One network learns the 54 small fields of SIPaKMeD alone. Then 2, 4, 8 and 12 native fields, drawn
-by each seed, are learned from its weights (`train --from`), at the same and at a fifth of the
-learning rate, from ImageNet's and from nothing, with equal steps. Scored are always the same six
-native fields, whose blocks are neither among the small nor among the learned ones. Nothing
-validates: the last weights count, at threshold 0.5. Writes `curve.csv`, `curve.png`, and a Markdown
-table to stdout. Finished runs are kept, so it can be interrupted.
+by each seed, are learned from its weights (`train --from`), from ImageNet's and from nothing, with
+equal steps. Scored are always the same six native fields, whose blocks are neither among the small
+nor among the learned ones. Nothing validates: the last weights count, at threshold 0.5. Writes
+`curve.csv`, `curve.png`, and a Markdown table to stdout. Finished runs are kept, so it can be
+interrupted.
 """
 
 import argparse
@@ -27,7 +27,6 @@ SCORED = [f"Metaplastic_{number}" for number in range(264, 270)]  # blocks 88 an
 LEARNED = [f"Metaplastic_{number}" for number in (*range(254, 264), 270, 271)]
 SIZES = (2, 4, 8, 12)
 STARTS = {
-    "gentle": "from the 54 small fields, a fifth of the learning rate",
     "small": "from the 54 small fields",
     "imagenet": "from ImageNet",
     "nothing": "from nothing",
@@ -90,12 +89,10 @@ def learn_few(output: Path, trial: Trial, epochs: int) -> dict[str, float]:
     native = ["--set", "data.source={images: '${CERVSEG_DATA}/sipakmed-metaplastic/images', "
               "masks: '${CERVSEG_DATA}/sipakmed-metaplastic/masks'}",
               "--set", f"data.{kind}", "--set", "data.group_file=null"]  # fmt: skip
-    small = ["--set", f"train.start_from={output / 'runs' / 'small-only'}"]
     begin = {
         "nothing": ["--set", "model.encoder_weights=none"],
         "imagenet": [],
-        "small": small,
-        "gentle": [*small, "--set", "train.learning_rate=0.0002"],
+        "small": ["--set", f"train.start_from={output / 'runs' / 'small-only'}"],
     }
     words = [
         *native, *begin[trial.start], "--set", f"runtime.seed={trial.seed}",
@@ -147,7 +144,7 @@ def plot(path: Path, rows: Sequence[dict[str, float | str]]) -> None:
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    for (start, label), marker in zip(STARTS.items(), "Dos^", strict=True):
+    for (start, label), marker in zip(STARTS.items(), "Dos", strict=True):
         those = [row for row in rows if row["start"] == start]
         sizes, dice = ([float(row[key]) for row in those] for key in ("size", "dice"))
         means = [np.mean([d for s, d in zip(sizes, dice, strict=True) if s == n]) for n in SIZES]
