@@ -63,9 +63,10 @@ def refuse_way_out(path: Path, folder: Path) -> None:
         DataError: It does.
     """
     try:
-        inside = path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):  # it leads to itself
-        inside = False
+        end = path.resolve()
+        inside = end.is_relative_to(folder.resolve()) and not end.is_symlink()
+    except (OSError, RuntimeError):
+        inside = False  # it leads to itself; from Python 3.13 on it is its own end
     if not inside:
         raise DataError(
             f"{path}: a link that leads out of its folder",

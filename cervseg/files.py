@@ -63,7 +63,7 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
     """Write bytes as a whole or not at all."""
     with writing(path) as partial:
         partial.write_bytes(content)

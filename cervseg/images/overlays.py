@@ -61,7 +61,7 @@ def write_picture(path: Path, pixels: RGB) -> None:
     encoded = io.BytesIO()  # writing a JPEG, Pillow overlooks that the disk takes only a part of it
     kind = "JPEG" if path.suffix == ".jpg" else "PNG"
     Pillow.fromarray(pixels).save(encoded, format=kind, quality=90)
-    write_bytes(path, encoded.getbuffer())
+    write_bytes(path, encoded.getvalue())
 
 
 def write_layer(path: Path, mask: Mask, classes: Classes) -> None:
@@ -74,4 +74,4 @@ def write_layer(path: Path, mask: Mask, classes: Classes) -> None:
         cv2.drawContours(layer, contours, -1, (*colour, 255), 2)
     encoded = io.BytesIO()
     Pillow.fromarray(layer).quantize(64).save(encoded, format="PNG")  # few colours, a small file
-    write_bytes(path, encoded.getbuffer())
+    write_bytes(path, encoded.getvalue())

@@ -35,7 +35,7 @@ def save_weights(path: Path, model: Tensor, *, prefix: str = "", half: bool = Fa
         for variable in _variables(model, prefix):
             array = np.asarray(variable)
             file.create_dataset(variable.path, data=_halved(array) if half else array)
-    write_bytes(path, buffer.getbuffer())
+    write_bytes(path, buffer.getvalue())
 
 
 def _halved(array: NDArray[np.float32]) -> NDArray[np.float16 | np.float32]:
