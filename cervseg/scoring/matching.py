@@ -128,6 +128,7 @@ def _meetings(
     return meetings
 
 
-def _window(box: tuple[slice, ...]) -> Window:
+def _window(box: tuple[slice, ...] | None) -> Window:
+    assert box is not None  # only of a number that no pixel has
     rows, columns = box
     return Window(rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start)
