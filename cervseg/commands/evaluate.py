@@ -99,14 +99,16 @@ def evaluate(
         raise none_chosen(config.data.output, config.data.folds)
     paths = [] if predictions else _model_paths(config, model)
     contracts = [Contract.load(find_model(path)) for path in paths]
+    section = config.infer if whole else config.tiled_infer
     task = find_task(
-        config, contracts, split=split, folders=folders, fold=fold, tolerance=tolerance
-    )
+        config, contracts, split=split, folders=folders, fold=fold, section=section,
+        tolerance=tolerance,
+    )  # fmt: skip
     folder = Path(output) if output else _output(config, paths, name=task.name, mode=mode)
     if resume and (folder / NAME).is_file():  # what is written last
         return Report("evaluate", folder, notices=(f"{folder} is complete, nothing to do",))
     for contract in contracts:  # what does not fit is refused before anything is moved aside
-        decision_for(config.tiled_infer if mode == "tiled" else config.infer, contract)
+        decision_for(section, contract)
         if mode == "tiled":
             plan_tiles(contract, config.tiled_infer)
     with claim(folder, overwrite=overwrite, resume=resume):

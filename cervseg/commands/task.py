@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from cervseg.arrays import Mask, Probabilities
 from cervseg.classes import Classes
 from cervseg.config import Config
 from cervseg.config.data import Split
+from cervseg.config.inference import InferConfig
 from cervseg.contract import Contract
 from cervseg.data.duplicates import perceptual_hash
 from cervseg.data.fields import list_problems, repeated_names
@@ -29,6 +31,7 @@ from cervseg.errors import DataError, ModelError
 from cervseg.images.image import find_images, image_name, whole
 from cervseg.images.masks import read_prediction
 from cervseg.images.readers import open_image
+from cervseg.inference.scales import known_scale
 
 
 class Guessed(NamedTuple):
@@ -77,6 +80,7 @@ def find_task(
     split: Split,
     folders: tuple[Path, Path] | None,
     fold: int | None = None,
+    section: InferConfig | None = None,
     tolerance: Tolerance | None = None,
 ) -> Task:
     """List the images of a split, or of labelled folders, and refuse what would flatter.
@@ -87,6 +91,7 @@ def find_task(
         split: Of the dataset.
         folders: Images and masks outside any dataset, instead of a split.
         fold: Of a dataset in folds, the one whose split it is.
+        section: How large the pixels of such folders are; default: `tiled_infer` of the config.
         tolerance: Lets leaks pass; default: none.
 
     Raises:
@@ -98,6 +103,9 @@ def find_task(
     tolerance = tolerance or Tolerance()
     if folders:
         task = _of_folders(config, contracts, folders)
+        if contracts:
+            at = partial(_own_scale, section or config.tiled_infer, contracts[0])
+            task = replace(task, items=[item._replace(scale=at(item)) for item in task.items])
     else:
         task = _of_split(config, split, fold=fold, tolerance=tolerance)
     prints = _fingerprints(task.items) if contracts and not task.fitted else []
@@ -128,6 +136,15 @@ def _of_folders(config: Config, contracts: Sequence[Contract], folders: tuple[Pa
         classes,
         fitted=False,
     )
+
+
+def _own_scale(section: InferConfig, contract: Contract, item: Labelled) -> tuple[float, float]:
+    """As `tiled-infer` finds it; a broken image fails later, alone."""
+    try:
+        scale = known_scale(open_image(item.image), section, contract)
+    except DataError:
+        scale = None
+    return item.scale if scale is None else (scale, scale)
 
 
 def _of_split(config: Config, split: Split, *, fold: int | None, tolerance: Tolerance) -> Task:

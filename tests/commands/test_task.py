@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as Pillow
 
 from cervseg.classes import Classes
@@ -150,6 +151,33 @@ def test_colours_of_classes_may_differ(make_dataset):
 
 def test_masks_that_exist_are_scored_without_a_model(make_dataset):
     assert [item.name for item in task_of(make_dataset()).items] == ["f2", "f3"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "mpp", "scale"),
+    [({}, None, 1), ({"scale": 2.5}, None, 2.5), ({}, 0.5, 1.6), ({"mpp": 0.5}, 0.5, 4)],
+)
+def test_images_of_folders_have_the_pixels_that_config_or_file_say(fields, asked, *, mpp, scale):
+    for number in range(4):
+        (fields / f"images/f{number}.png").unlink()
+        pixels = picture(number)
+        tifffile.imwrite(fields / f"images/f{number}.tif", pixels, photometric="rgb",
+                         resolution=(50_000, 50_000), resolutionunit="CENTIMETER")  # fmt: skip
+    config = Config.model_validate({"tiled_infer": asked})
+    contract = replace(CONTRACT, scale=0.25, mpp=mpp)
+
+    task = task_of(config, contract, folders=(fields / "images", fields / "masks"))
+
+    assert [item.scale for item in task.items] == [(pytest.approx(scale),) * 2] * 4
+
+
+def test_whole_images_have_no_scale_of_their_own(fields):
+    config = Config.model_validate({"tiled_infer": {"scale": 2}})
+    folders = (fields / "images", fields / "masks")
+
+    task = find_task(config, [CONTRACT], split="test", folders=folders, section=config.infer)
+
+    assert {item.scale for item in task.items} == {(1, 1)}
 
 
 def test_a_leak_with_a_reason_is_scored_and_kept(make_dataset):
