@@ -56,6 +56,9 @@ CHANGES: dict[str, Callable[[RGB], RGB]] = {
 }
 """By name; each is seen at a glance."""
 
+SIZES = (0.67, 0.8, 1.25, 1.5)
+"""How much larger cells seem where the scale is told wrong."""
+
 
 class Row(NamedTuple):
     """A field, how it was changed, and its scores."""
@@ -96,6 +99,11 @@ def score(config: Config, fold: int) -> Iterator[Row]:
         for name, change in CHANGES.items():
             given = answer(Photo(change(pixels)), item.scale, item.name)
             yield Row(item.scale, name, scores(decision, as_field(item, read, given)))
+        for size in SIZES:
+            wrong = item._replace(scale=(item.scale[0] * size, item.scale[1] * size))
+            given = answer(read.image, wrong.scale, item.name)
+            told = scores(decision, as_field(wrong, read, given))
+            yield Row(item.scale, f"shown {size:g} times as large", told)
 
 
 def as_table(rows: list[Row]) -> Iterator[str]:
