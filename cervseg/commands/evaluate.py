@@ -131,7 +131,7 @@ def _following(
     if not paths:
         return None
     words = [config_words] if config_words else []
-    if not words or fold is not None:  # the config itself names no fold
+    if not words or paths != [config.train.output] or fold is not None:  # a config names no fold
         words.append(shlex.join(w for path in paths for w in ("--model", str(path))))
     unnamed = [] if config.tiled_infer.images else ["IMAGES"]
     return " ".join(["cervseg tiled-infer", *words, *unnamed])

@@ -146,13 +146,16 @@ def test_scores_of_a_built_in_model_lie_in_the_default_output(packaged):
     truth[20:61, 30:81] = 255
     Pillow.fromarray(truth).save("masks/a.png")
 
-    report = cervseg.evaluate(
-        model="builtin:metaplastic", images=Path("images"), masks=Path("masks")
-    )
+    scored = {"model": "builtin:metaplastic", "images": Path("images"), "masks": Path("masks")}
+    report = cervseg.evaluate(**scored)
+    beside_config = cervseg.evaluate(**scored, config_words="c.yaml", overwrite=True)
 
     assert report.output.parent == Path("cervseg-output/evaluation")
     assert not Path("builtin:metaplastic").exists()
     assert report.next_command == "cervseg tiled-infer --model builtin:metaplastic IMAGES"
+    assert beside_config.next_command == (
+        "cervseg tiled-infer c.yaml --model builtin:metaplastic IMAGES"
+    )
 
 
 def test_an_export_is_called_after_the_name(packaged):
