@@ -7,20 +7,16 @@ after another; none of the changes is drawn by chance. Fields of several sizes a
 Prints a Markdown table of means over fields.
 """
 
-import argparse
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from compare_postprocessing import SHOWN, as_field, scores
+from compare_postprocessing import SHOWN, as_field, begin, scores
 
-from cervseg import runtime
 from cervseg.arrays import RGB
 from cervseg.commands.fold import of_fold
 from cervseg.config import Config
-from cervseg.config.loader import load_config
 from cervseg.contract import Contract, find_model
 from cervseg.data.colour import LEVELS, apply_curve, bend, turn_colours, vary_dyes
 from cervseg.data.folds import open_fold
@@ -70,14 +66,8 @@ class Row(NamedTuple):
 
 def main() -> int:
     """Predict, score, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--folds", type=int, nargs="+", required=True)
-    parser.add_argument("--set", action="append", default=[], dest="overrides")
-    asked = parser.parse_args()
-    config = load_config(asked.config, asked.overrides).config
-    runtime.start(device=config.runtime.device, threads=config.runtime.threads)
-    rows = [row for fold in asked.folds for row in score(config, fold)]
+    config, folds = begin(__doc__ or "")
+    rows = [row for fold in folds for row in score(config, fold)]
     for line in as_table(rows):
         print(line)
     return 0

@@ -53,18 +53,24 @@ class Field(NamedTuple):
 
 def main() -> int:
     """Predict, then compare."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    config, folds = begin(__doc__ or "")
+    fields = [field for fold in folds for field in predict(config, fold)]
+    best = Decision("sigmoid", (0.5,))
+    for key in ("threshold", *WAYS, "threshold"):
+        best = choose(key, best, fields)
+    return 0
+
+
+def begin(doc: str) -> tuple[Config, list[int]]:
+    """Read the arguments, start the backend; the config and the folds asked for."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("config", type=Path)
     parser.add_argument("--folds", type=int, nargs="+", required=True)
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     asked = parser.parse_args()
     config = load_config(asked.config, asked.overrides).config
     runtime.start(device=config.runtime.device, threads=config.runtime.threads)
-    fields = [field for fold in asked.folds for field in predict(config, fold)]
-    best = Decision("sigmoid", (0.5,))
-    for key in ("threshold", *WAYS, "threshold"):
-        best = choose(key, best, fields)
-    return 0
+    return config, asked.folds
 
 
 def predict(config: Config, fold: int) -> Iterator[Field]:
