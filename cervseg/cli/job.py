@@ -58,9 +58,9 @@ def refuse_both(overwrite: bool, resume: bool) -> None:
 
 def words_of(path: Path | None, overrides: Sequence[str] | None) -> str | None:
     """How this config is named on a command line: the file and its `--set` values, quoted."""
-    if path is None:
-        return None
-    return shlex.join([str(path), *(w for text in overrides or () for w in ("--set", text))])
+    words = [] if path is None else [str(path)]
+    words += [word for text in overrides or () for word in ("--set", text)]
+    return shlex.join(words) or None
 
 
 def load(path: Path | None, overrides: Sequence[str] | None) -> "Config":

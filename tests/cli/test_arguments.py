@@ -155,6 +155,15 @@ def test_evaluate_needs_no_config_for_labelled_folders(fake, source):
     assert keywords["config_words"] is None
 
 
+def test_the_next_command_keeps_what_was_set_without_a_config(fake):
+    words = "--model m --images i --masks k --set tiled_infer.scale=2"
+
+    assert main(["evaluate", *words.split()]) == 0
+
+    [(_, _, keywords)] = fake.calls
+    assert keywords["config_words"] == "--set tiled_infer.scale=2"
+
+
 @pytest.mark.parametrize(("command", "name"), [("infer", "infer"), ("tiled-infer", "tiled_infer")])
 def test_inference_takes_the_first_argument_for_the_config(fake, config, *, command, name):
     assert main([command, config, "a.png", "b", "--model", "m", "--output", "o"]) == 0
