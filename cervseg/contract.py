@@ -13,6 +13,7 @@ from cervseg.classes import IGNORE, Classes, format_colour
 from cervseg.errors import DataError, ModelError
 from cervseg.files import read_json, write_json
 from cervseg.reports import JSON
+from cervseg.runs import Run
 
 CONTRACT = "contract.json"
 CARD = "card.md"
@@ -196,6 +197,11 @@ def find_model(path: Path) -> Path:
             return folder
     if not path.exists():
         raise ModelError(f"{path}: no such model", hint="make one with: cervseg train CONFIG")
+    if Run(path).record.is_file():
+        raise ModelError(
+            f"{path}: its training has not ended, so there is no model yet",
+            hint="go on with it: cervseg train CONFIG --resume",
+        )
     raise ModelError(
         f"{path}: no model in it (no {CONTRACT})", hint="name a run folder, or its folder `model`"
     )

@@ -76,6 +76,7 @@ class Run:
         """Whether the folder holds nothing but what a run writes before its first epoch."""
         first = {self.config.name, self.record.name, self.log.name, LOCK}
         names = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
+        names -= {name for name in names if name.startswith(self.config.name) and "_bak" in name}
         return bool(names - {LOCK}) and names <= first
 
     def preview(self, epoch: int) -> Path:

@@ -252,3 +252,12 @@ def test_a_folder_without_a_model_is_refused_with_what_to_name(tmp_path):
 
     assert str(caught.value) == f"{tmp_path}: no model in it (no contract.json)"
     assert caught.value.hint == "name a run folder, or its folder `model`"
+
+
+def test_a_run_that_has_not_ended_is_told_from_a_folder_without_a_model(tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+
+    with pytest.raises(ModelError, match="its training has not ended") as caught:
+        find_model(tmp_path)
+
+    assert caught.value.hint == "go on with it: cervseg train CONFIG --resume"

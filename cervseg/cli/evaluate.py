@@ -85,7 +85,7 @@ def evaluate(
     if config is None and not has_folders:
         raise ConfigError(
             "evaluate needs CONFIG, or --model, --images and --masks",
-            hint="cervseg evaluate --model RUN --images DIR --masks DIR",
+            hint="cervseg evaluate --model RUN --images IMAGES --masks TRUTH",
         )
 
     def work(progress: Progress) -> Report:

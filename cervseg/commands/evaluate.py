@@ -46,9 +46,9 @@ def evaluate(
     output: Path | str | None = None,
     split: Split = "test",
     fold: int | None = None,
-    images: Path | None = None,
-    masks: Path | None = None,
-    predictions: Path | None = None,
+    images: Path | str | None = None,
+    masks: Path | str | None = None,
+    predictions: Path | str | None = None,
     whole: bool = False,
     stretch: bool = False,
     allow_leak: str | None = None,
@@ -137,7 +137,7 @@ def _following(
     return " ".join(["cervseg tiled-infer", *words, *unnamed])
 
 
-def _mode(*, predictions: Path | None, whole: bool, stretch: bool) -> Mode:
+def _mode(*, predictions: Path | str | None, whole: bool, stretch: bool) -> Mode:
     if stretch and not whole:
         raise ConfigError("--stretch goes with --whole")
     if predictions is not None:
@@ -162,7 +162,7 @@ def _output(config: Config, paths: Sequence[Path], *, name: str, mode: Mode) -> 
         folder = Run(paths[0]).evaluation(name)
         refuse_way_out(folder, paths[0])  # a stranger's run does not say where we write
         return folder
-    return Run(Path("cervseg-output")).evaluation(name)
+    return Path("cervseg-evaluation") / name
 
 
 def _score(
@@ -171,7 +171,7 @@ def _score(
     *,
     mode: Mode,
     paths: Sequence[Path],
-    predictions: Path | None,
+    predictions: Path | str | None,
     progress: Progress,
 ) -> tuple[Scored, str, dict[str, float]]:
     """Score every image; tell what was scored how, and the losses of a single model."""
@@ -182,7 +182,7 @@ def _score(
     assess: Callable[[Labelled, Read], None] | None = None
     losses: dict[str, float] = {}
     if predictions is not None:
-        guess, what = read_predictions(predictions, task), f"masks of {predictions}"
+        guess, what = read_predictions(Path(predictions), task), f"masks of {predictions}"
     else:
         guess = _open(config, mode=mode, paths=paths, progress=progress)
         what = f"{mode}, {' and '.join(map(str, paths))}"

@@ -15,6 +15,7 @@ from cervseg.inference.decision import decision_for
 from cervseg.inference.objects.files import ObjectType
 from cervseg.inference.outputs import OutputFolder, coloured_classes
 from cervseg.inference.prediction import plan_tiles
+from cervseg.inference.scales import require_scale
 from cervseg.inference.segment import Model, Segmenter
 from cervseg.reports import JSON
 
@@ -79,6 +80,7 @@ def open_segmenter(opening: Opening) -> Segmenter:
         threads=settings.threads,
     )
     contract = opened.contract
+    require_scale(section, contract)
     channels = contract.channels + opened.extra_channels
     plan = plan_tiles(contract, tiled, channels=channels, square=opened.square) if tiled else None
     assembly = _assembly(opening, contract)

@@ -92,7 +92,7 @@ class Outcome:
     def report(self, command: str) -> Report:
         """All of it as the command returns it."""
         masks = shlex.quote(str(self.output.folder / "masks"))
-        following = f"cervseg evaluate --images DIR --masks DIR --predictions {masks}"
+        following = f"cervseg evaluate --images IMAGES --masks TRUTH --predictions {masks}"
         columns = ("image", "class", "objects", "pixels", "seconds")
         rows = [
             (name, count.name, str(count.objects), str(count.pixels), f"{seconds:.2f}")
@@ -115,7 +115,10 @@ class Outcome:
 def _notices(name: str, report: ImageReport) -> list[str]:
     notices = [f"{name}: {sentence}" for sentence in report.drift]
     if report.scale is None:
-        notices.append("the images are taken to be at the scale of the training photographs")
+        notices.append(
+            "the images are taken to be at the scale of the training photographs; "
+            "for others: tiled-infer --set tiled_infer.scale=…"
+        )
     if report.check is not None:
         largest, mean = report.check
         notices.append(

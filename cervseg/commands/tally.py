@@ -77,7 +77,7 @@ def cut_notices(cuts: Sequence[Cut]) -> list[str]:
     empty = [split for split in SPLITS if counts.get(split, {}).get("images") == 0]
     if empty:
         notices.append(f"no image in split {' and '.join(empty)}")
-    poor = [fold for fold, held in counts.items() if held.get("with_foreground") == 0]
+    poor = [part for part, held in counts.items() if held["images"] and held["foreground"] == 0]
     if poor:
-        notices.append(f"no foreground in {' and '.join(poor)}: their scores say nothing of cells")
+        notices.append(f"no foreground in {' and '.join(poor)}: scores there say nothing of cells")
     return notices

@@ -15,7 +15,13 @@ from cervseg.contract import Contract
 from cervseg.data.duplicates import perceptual_hash
 from cervseg.data.fields import list_problems, repeated_names
 from cervseg.data.folds import open_fold
-from cervseg.data.labelled import Labelled, Read, labelled_folders, labelled_sources
+from cervseg.data.labelled import (
+    Labelled,
+    Read,
+    labelled_folders,
+    labelled_sources,
+    require_unchanged,
+)
 from cervseg.data.leaks import (
     Fingerprint,
     Tolerance,
@@ -26,12 +32,13 @@ from cervseg.data.leaks import (
     tell_resemblance,
 )
 from cervseg.data.truth import mask_options
-from cervseg.digests import pixel_digest
 from cervseg.errors import DataError, ModelError
 from cervseg.images.image import find_images, image_name, whole
 from cervseg.images.masks import read_prediction
 from cervseg.images.readers import open_image
 from cervseg.inference.scales import known_scale
+
+UNTOLD = "masks do not tell which images their maker has seen: no leak was looked for"
 
 
 class Guessed(NamedTuple):
@@ -109,7 +116,7 @@ def find_task(
     else:
         task = _of_split(config, split, fold=fold, tolerance=tolerance)
     prints = _fingerprints(task.items) if contracts and not task.fitted else []
-    notices = dict.fromkeys(task.notices)
+    notices = dict.fromkeys(task.notices if contracts else (*task.notices, UNTOLD))
     for contract in contracts:
         if contract.classes.names != task.classes.names:
             raise ModelError(
@@ -178,12 +185,7 @@ def _fingerprints(items: Sequence[Labelled]) -> list[Fingerprint]:
         except DataError:
             continue
         pixels = image.read(whole(image))
-        digest = pixel_digest(pixels)
-        if item.sha256 is not None and digest != item.sha256:
-            raise DataError(
-                f"{item.image}: changed since the dataset was cut",
-                hint="cut it again: cervseg dataset-tile CONFIG --overwrite",
-            )
+        digest = require_unchanged(item, pixels)
         prints.append(Fingerprint(item.name, digest, perceptual_hash(pixels)))
     return prints
 

@@ -16,6 +16,7 @@ from cervseg.config import Config
 from cervseg.config.loader import as_config, config_differences, dump_config, load_config
 from cervseg.contract import Contract, find_model
 from cervseg.data.folds import open_fold
+from cervseg.data.labelled import labelled_sources, require_unchanged
 from cervseg.data.leaks import (
     Tolerance,
     near_pairs,
@@ -26,7 +27,9 @@ from cervseg.data.leaks import (
 from cervseg.data.manifest import Dataset
 from cervseg.data.pool import field_options
 from cervseg.errors import CervsegError, ConfigError, DataError, Interrupted
-from cervseg.files import claim, read_json, write_text
+from cervseg.files import claim, read_json, set_aside, write_text
+from cervseg.images.image import whole
+from cervseg.images.readers import open_image
 from cervseg.reports import JSON, SILENT, Progress, Report
 from cervseg.runs import Run
 
@@ -102,6 +105,9 @@ def train(
     dataset.require_sources("valid")
     with tolerance.tolerating():
         refuse_leaks(dataset.sources)
+    for item in labelled_sources(dataset, dataset.sources_of("valid")):
+        image = open_image(item.image)
+        require_unchanged(item, image.read(whole(image)))
     if start := config.train.start_from:
         with tolerance.tolerating():
             refuse_seen(dataset, Contract.load(find_model(start)))
@@ -112,7 +118,7 @@ def train(
     with claim(run.folder, overwrite=overwrite, resume=resumed or afresh), logged(run):
         if resumed:
             check_resumed(run, config, dataset)
-        write_text(run.config, dump_config(config))
+        _write_config(run, config)
         alike = tell_near_leaks(dataset.sources, near_pairs(dataset))
         for notice in alike:
             log.warning(notice)
@@ -136,6 +142,16 @@ def train(
     if config_words and fold is not None:
         config_words += f" --fold {fold}"
     return _report(run, contract, state, config_words=config_words)
+
+
+def _write_config(run: Run, config: Config) -> None:
+    """Write the config as resolved; one that somebody wrote here by hand is kept beside it."""
+    text = dump_config(config)
+    by_hand = run.config.is_file() and not run.record.is_file()
+    if by_hand and run.config.read_text(encoding="utf-8", errors="replace") != text:
+        kept = set_aside(run.config)
+        log.info("%s is the config with all values from now on; yours is %s", run.config, kept)
+    write_text(run.config, text)
 
 
 def _team(config: Config) -> processes.Team:

@@ -13,7 +13,9 @@ class EvaluateConfig(Section):
         (), description="run or model folder, or `builtin:NAME`; default: `train.output`"
     )
     output: ConfigPath | None = Field(
-        None, description="default: `evaluation/SPLIT` in the run folder"
+        None,
+        description="default: `evaluation/SPLIT` in the run folder; without one "
+        "`cervseg-evaluation`",
     )
     resamples: int = Field(
         10_000, ge=100, le=1_000_000, description="of the bootstrap interval over images"

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from cervseg.classes import parse_colour
 from cervseg.config.base import ConfigPath, Section
@@ -162,7 +162,11 @@ class TiledInferConfig(InferConfig):
         None, gt=0, le=1e4, description="micrometres per pixel of the images; default: the file's"
     )
     scale: float | None = Field(
-        None, gt=0, le=1e4, description="pixels of a training photograph per pixel of the images"
+        None,
+        gt=0,
+        le=1e4,
+        description="pixels of a training photograph per pixel of the images; default: by `mpp`, "
+        "which with this is only what areas are measured by",
     )
     mask_level: int = Field(
         0, ge=0, le=16, description="the mask is 2^level times smaller than the image"
@@ -186,9 +190,3 @@ class TiledInferConfig(InferConfig):
         if isinstance(overlap, int) and overlap < 0:
             raise ValueError("0 or more pixels")
         return overlap
-
-    @model_validator(mode="after")
-    def _check_scale(self) -> "TiledInferConfig":
-        if self.mpp is not None and self.scale is not None:
-            raise ValueError("mpp and scale say the same: give one of them")
-        return self

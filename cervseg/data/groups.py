@@ -48,7 +48,7 @@ def _matched(name: str, pattern: re.Pattern[str]) -> str:
     if match is None:
         raise ConfigError(f"'data.group_pattern' does not match image name {name!r}")
     group = match.group(1) if pattern.groups else match.group(0)
-    if group is None:
+    if not group:
         raise ConfigError(f"'data.group_pattern': the parenthesis is empty for {name!r}")
     return str(group)
 

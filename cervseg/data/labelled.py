@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cervseg.arrays import Mask
+from cervseg.arrays import RGB, Mask
 from cervseg.classes import Classes
 from cervseg.data.fields import list_problems, repeated_names
 from cervseg.data.manifest import Dataset, SourceRow, TileRow
 from cervseg.data.truth import MaskFile, empty_mask
+from cervseg.digests import pixel_digest
 from cervseg.errors import DataError
 from cervseg.images.image import Image, find_images
 from cervseg.images.masks import PLAIN, MaskOptions, Reading
@@ -67,6 +68,7 @@ def labelled_tiles(dataset: Dataset, rows: Sequence[TileRow]) -> list[Labelled]:
             dataset.path(row.tile),
             dataset.path(row.mask) if row.mask else None,
             dataset.reading,
+            sha256=row.sha256,
             options=dataset.options,
         )
         for row in rows
@@ -98,6 +100,21 @@ def labelled_folders(
     return [
         Labelled(path.stem, path, by_stem[path.stem], reading, options=options) for path in found
     ]
+
+
+def require_unchanged(item: Labelled, pixels: RGB) -> str:
+    """Check that an image is the one that was cut, and return the digest of its pixels.
+
+    Raises:
+        DataError: It is another.
+    """
+    digest = pixel_digest(pixels)
+    if item.sha256 is not None and digest != item.sha256:
+        raise DataError(
+            f"{item.image}: changed since the dataset was cut",
+            hint="cut it again: cervseg dataset-tile CONFIG --overwrite",
+        )
+    return digest
 
 
 class Read(NamedTuple):

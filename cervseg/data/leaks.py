@@ -85,7 +85,8 @@ def _side(row: SourceRow) -> str:
 def _across(sources: Sequence[SourceRow], key: str) -> list[str]:
     sides: dict[str, list[SourceRow]] = defaultdict(list)
     for row in sources:
-        if value := getattr(row, key):
+        value = getattr(row, key)
+        if value or key == "group":  # a picture of one colour has no digest
             sides[value].append(row)
     problems = []
     for value, rows in sides.items():
@@ -206,7 +207,7 @@ def refuse_trained_images(images: Sequence[Fingerprint], contract: Contract) -> 
     if problems:
         raise LeakError(
             list_problems("the model was fitted on images to be scored", problems),
-            hint="score images it has not seen; --split train or valid for those it has",
+            hint="hold out images that it has not seen, or say why it may be: --allow-leak REASON",
         )
 
 

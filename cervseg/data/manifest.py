@@ -130,7 +130,8 @@ class Dataset:
         Args:
             fold: From 0 to `folds` - 1; after the last comes the first.
         """
-        splits = {row.name: split_of(int(row.fold), fold, self.folds) for row in self.sources}
+        held_out: dict[int, Split] = {(fold + 1) % self.folds: "valid", fold: "test"}
+        splits = {row.name: held_out.get(int(row.fold), "train") for row in self.sources}
         sources = tuple(row._replace(split=splits[row.name], fold="") for row in self.sources)
         tiles = tuple(row for row in self.tiles if row.split == splits.get(row.source))
         return replace(self, sources=sources, tiles=tiles)
@@ -167,7 +168,12 @@ class Dataset:
         wanted = config.model_dump(mode="json", exclude=unseen)
         if not isinstance(cut, dict):
             raise DataError(f"{self.folder}: broken dataset: no options")
-        different = [f"data.{key}" for key, value in wanted.items() if cut.get(key) != value]
+        different = [
+            f"data.{key}"
+            for key, value in wanted.items()
+            # Masks count classes in their order, which equal mappings may not share.
+            if cut.get(key) != value or (key == "classes" and [*cut[key]] != [*value])
+        ]
         if different:
             raise ConfigError(
                 f"{self.folder} was cut with another config: {', '.join(different)}",
@@ -177,13 +183,6 @@ class Dataset:
     def tiles_of(self, split: Split) -> list[TileRow]:
         """The tiles of a split, in order."""
         return [row for row in self.tiles if row.split == split]
-
-
-def split_of(own: int, fold: int, folds: int) -> Split:
-    """The split of a source of fold `own` where `fold` is scored."""
-    if own == fold:
-        return "test"
-    return "valid" if own == (fold + 1) % folds else "train"
 
 
 def write_dataset(

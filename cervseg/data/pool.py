@@ -12,10 +12,10 @@ from cervseg.arrays import Mask
 from cervseg.classes import Classes
 from cervseg.config.data import DataConfig
 from cervseg.data.cache import Entry, FieldCache, make_entry
-from cervseg.data.labelled import Labelled, labelled_sources, read_labelled
+from cervseg.data.labelled import Labelled, labelled_sources, read_labelled, require_unchanged
 from cervseg.data.manifest import Dataset
 from cervseg.data.windows import ScaledField, scale_field
-from cervseg.digests import content_digest, pixel_digest
+from cervseg.digests import content_digest
 from cervseg.errors import DataError
 from cervseg.grid import Window
 from cervseg.images.image import Image, whole
@@ -164,11 +164,7 @@ class FieldPool:
         field = self._cached(entry, check=True)
         if field is None:
             item, image, field = self._decode(number)
-            if item.sha256 and pixel_digest(image.read(whole(image))) != item.sha256:
-                raise DataError(
-                    f"{item.image}: another picture than when the dataset was made",
-                    hint="make it anew: cervseg dataset-tile CONFIG --overwrite",
-                )
+            require_unchanged(item, image.read(whole(image)))
             if entry in self.cache.kept:
                 self.cache.store(entry, *field.read(Window(0, 0, field.height, field.width)))
         return take_census(field, len(self.classes))

@@ -12,7 +12,7 @@ from cervseg.config.augmentation import AugmentationConfig
 from cervseg.config.training import TrainConfig
 from cervseg.data.augmentation import augment
 from cervseg.data.geometry import margins
-from cervseg.data.labelled import Labelled, labelled_tiles, read_labelled
+from cervseg.data.labelled import Labelled, labelled_tiles, read_labelled, require_unchanged
 from cervseg.data.manifest import Dataset
 from cervseg.data.pool import Census, FieldOptions, FieldPool, draw_pixel
 from cervseg.data.sampling import FieldSampler, Pick, TileSampler, donor_rng, sample_rng
@@ -93,9 +93,15 @@ class TileSamples:
 
 
 def read_tile(tile: Labelled, classes: Classes) -> Sample:
-    """Read a tile as it is."""
+    """Read a tile as it is.
+
+    Raises:
+        DataError: A file is broken, or another than when the dataset was cut.
+    """
     read = read_labelled(tile, classes)
-    return read.image.read(whole(read.image)), read.mask
+    pixels = read.image.read(whole(read.image))
+    require_unchanged(tile, pixels)
+    return pixels, read.mask
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ BLOCK = 1000
 
 @dataclass(frozen=True)
 class TileSampler:
-    """Draws tiles for training so that a share of each batch holds foreground.
+    """Draws tiles for training so that a share of them holds foreground.
 
     Both pools, that of all tiles and that of tiles with foreground, are walked in a new random
     order on each pass, so no tile is left out.
@@ -28,7 +28,7 @@ class TileSampler:
         foreground: For each tile, whether it holds any.
         batch_size: Tiles a batch.
         steps: Batches an epoch; None for one pass over all tiles.
-        foreground_fraction: Share of each batch that is drawn from tiles with foreground.
+        foreground_fraction: Share of the samples that is drawn from tiles with foreground.
         seed: Of all draws.
     """
 
@@ -39,22 +39,28 @@ class TileSampler:
     seed: int = 0
 
     def __len__(self) -> int:
-        free = self.batch_size - self._wanted()  # places a batch for any tile
-        return self.steps or -(-len(self.foreground) // (free or self.batch_size))
+        free = self.batch_size * (1 - self._share)  # places a batch for any tile, in the mean
+        passed = len(self.foreground) / (free or self.batch_size)
+        return self.steps or math.ceil(passed - 1e-9)
 
-    def _wanted(self) -> int:
-        """Places a batch that are kept for tiles with foreground."""
-        return round(self.foreground_fraction * self.batch_size) if any(self.foreground) else 0
+    @property
+    def _share(self) -> float:
+        return self.foreground_fraction if any(self.foreground) else 0.0
 
     def draw(self, epoch: int, step: int) -> list[int]:
         """The tiles of one batch, as indices."""
         rich = [i for i, has in enumerate(self.foreground) if has]
-        wanted = self._wanted()
         batch = epoch * len(self) + step
-        chosen = walk(rich, batch * wanted, count=wanted, seed=(self.seed, _FOREGROUND))
-        rest = self.batch_size - wanted
+        first, end = (_kept_before(b, self.batch_size, self._share) for b in (batch, batch + 1))
+        chosen = walk(rich, first, count=end - first, seed=(self.seed, _FOREGROUND))
+        start, rest = batch * self.batch_size - first, self.batch_size - len(chosen)
         everything = range(len(self.foreground))
-        return chosen + walk(everything, batch * rest, count=rest, seed=(self.seed, _ALL))
+        return chosen + walk(everything, start, count=rest, seed=(self.seed, _ALL))
+
+
+def _kept_before(batch: int, batch_size: int, share: float) -> int:
+    """Places of all earlier batches that are kept for foreground: none is lost to rounding."""
+    return math.floor(batch * batch_size * share + 0.5)
 
 
 class Pick(NamedTuple):
@@ -102,17 +108,13 @@ class FieldSampler:
     def draw(self, epoch: int, step: int) -> list[Pick]:
         """The samples of one batch, those centred on a class first."""
         batch = epoch * len(self) + step
-        first, end = self._centred_before(batch), self._centred_before(batch + 1)
+        share = self.foreground_fraction if self.has_foreground else 0.0
+        first, end = (_kept_before(b, self.batch_size, share) for b in (batch, batch + 1))
         picks = [self._on_class(position) for position in range(first, end)]
         free = self.batch_size - len(picks)
         start = batch * self.batch_size - first
         fields = walk(self._pools[None], start, count=free, seed=(self.seed, _ANYWHERE))
         return picks + [Pick(field) for field in fields]
-
-    def _centred_before(self, batch: int) -> int:
-        """Samples of all earlier batches that are centred: no share is lost to rounding."""
-        share = self.foreground_fraction if self.has_foreground else 0.0
-        return math.floor(batch * self.batch_size * share + 0.5)
 
     def _on_class(self, position: int) -> Pick:
         """The sample at a position in the endless row of those that are centred on a class."""

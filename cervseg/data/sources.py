@@ -1,6 +1,6 @@
 """The kinds of `data.source`: each lists its photographs and the truth of each."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -123,6 +123,15 @@ def _by_any_name(
     return found, problems
 
 
+def _strays(
+    config: DataConfig, truths: Collection[object | None], unused: Iterable[Path | str]
+) -> list[str]:
+    """Annotations of no image, where one of them may be that of an image taken for background."""
+    if config.missing_mask == "error" or None not in truths:
+        return []
+    return [f"{name}: no image of this name" for name in unused]
+
+
 def _list_folders(source: FolderSource, config: DataConfig) -> Listed:
     reading, options = config.mask_reading(), mask_options(config.masks)
     pairs, problems = [], []
@@ -157,6 +166,8 @@ def _list_geojson(source: GeojsonSource, config: DataConfig) -> Listed:
         found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in GEOJSON_SUFFIXES)
         files, wrong = _by_any_name(find_images(part.images), found)
         problems += wrong
+        taken = set(files.values())
+        problems += _strays(config, taken, [path for path in found if path not in taken])
         for image, file in files.items():
             truth = GeojsonFile(file, source.rename) if file else None
             pairs.append(_Pair(split, image, file, truth))
@@ -165,25 +176,35 @@ def _list_geojson(source: GeojsonSource, config: DataConfig) -> Listed:
 
 
 def _list_coco(source: CocoSource, config: DataConfig) -> Listed:
-    pairs = []
+    pairs, problems = [], []
     for split, part in _per_split(source, ("images", "annotations")):
         images, file = find_images(part.images), read_coco(part.annotations)
-        for image in images:
-            name = file.find(image.relative_to(part.images).as_posix())
+        names = [file.find(image.relative_to(part.images).as_posix()) for image in images]
+        unused = set(file.images) - set(names)
+        strays = [f"{file.path}: {n!r}" for n in sorted(unused) if file.images[n].annotations]
+        problems += _strays(config, names, strays)
+        for image, name in zip(images, names, strict=True):
             truth = CocoImage(file, name, source.rename) if name is not None else None
             pairs.append(_Pair(split, image, part.annotations if truth else None, truth))
-    return _listed(pairs, source.scale, config=config, missing=NOT_IN_COCO)
+    fields, missing = _listed(pairs, source.scale, config=config, missing=NOT_IN_COCO)
+    return Listed(fields, problems + missing)
 
 
 def _list_label_images(source: LabelImageSource, config: DataConfig) -> Listed:
     names = tuple(config.classes)
     index = names.index(source.class_name or names[0]) + 1
-    pairs = []
+    pairs, problems = [], []
     for split, part in _per_split(source, ("images", "masks")):
-        for image, file in find_label_images(find_images(part.images), part.masks).items():
+        images = find_images(part.images)
+        files = find_label_images(images, part.masks)
+        known = {path.resolve() for path in (*images, *filter(None, files.values()))}
+        unused = [path for path in find_images(part.masks) if path.resolve() not in known]
+        problems += _strays(config, files.values(), unused)
+        for image, file in files.items():
             truth = LabelImage(file, index) if file else None
             pairs.append(_Pair(split, image, file, truth))
-    return _listed(pairs, source.scale, config=config, missing=NO_MASK)
+    fields, missing = _listed(pairs, source.scale, config=config, missing=NO_MASK)
+    return Listed(fields, problems + missing)
 
 
 SOURCES: dict[type, Callable[..., Listed]] = {

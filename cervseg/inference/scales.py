@@ -10,21 +10,30 @@ def known_scale(image: Image, config: InferConfig, contract: Contract) -> float 
     """Full-size pixels per pixel of an image, where the config or the file says so.
 
     Raises:
-        ConfigError: `mpp` is asked of a model that knows none.
+        ConfigError: As `require_scale`.
     """
+    require_scale(config, contract)
     if not isinstance(config, TiledInferConfig):
         return None
     if config.scale is not None:
         return config.scale
-    if contract.mpp is None:
-        if config.mpp is not None:
-            raise ConfigError(
-                "'tiled_infer.mpp' is given, but the model does not know its micrometres a pixel",
-                hint="give tiled_infer.scale instead",
-            )
-        return None
     mpp = config.mpp or image.mpp
-    return None if mpp is None else mpp / contract.mpp / contract.scale
+    return None if mpp is None or contract.mpp is None else mpp / contract.mpp / contract.scale
+
+
+def require_scale(config: InferConfig, contract: Contract) -> None:
+    """Check that micrometres, where the config gives them, tell this model how large to look.
+
+    Raises:
+        ConfigError: The model knows no micrometres, and the config no `scale`.
+    """
+    if not isinstance(config, TiledInferConfig) or config.mpp is None:
+        return
+    if config.scale is None and contract.mpp is None:
+        raise ConfigError(
+            "'tiled_infer.mpp' is given, but the model does not know its micrometres a pixel",
+            hint="give tiled_infer.scale too: 1 where images are as those it was trained on",
+        )
 
 
 def known_mpp(image: Image, config: InferConfig) -> float | None:

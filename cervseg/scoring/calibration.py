@@ -31,10 +31,13 @@ def best_threshold(
 
     Returns:
         The threshold, a multiple of 1/200 from 0.05 to 0.95, and the mean Dice there; the middle
-        of the best ones where several are equal. 0.5 and nan for no image.
+        of the best ones where several are equal. 0.5 and nan where no image holds any.
     """
-    curves = [_dice_curve(true, probabilities) for true, probabilities in pairs]
-    if not curves:
+    curves, positives = [], 0
+    for true, probabilities in pairs:
+        curves.append(_dice_curve(true, probabilities))
+        positives += int(np.count_nonzero(true))
+    if not positives:
         return 0.5, float("nan")
     mean = np.mean(curves, axis=0)
     allowed = np.arange(round(LOWEST * BINS), round(HIGHEST * BINS) + 1)

@@ -113,8 +113,11 @@ class _Work:
                     yield mask == channel + 1, answer[..., channel]
 
             threshold, dice = best_threshold(pairs())
-            log.info("threshold %.3f for %s: Dice %.3f, validation fields: %d",
-                     threshold, name, dice, len(self._fields))  # fmt: skip
+            if np.isnan(dice):
+                log.warning("no validation field holds %s: its threshold stays 0.5", name)
+            else:
+                log.info("threshold %.3f for %s: Dice %.3f, validation fields: %d",
+                         threshold, name, dice, len(self._fields))  # fmt: skip
             found.append(threshold)
         return tuple(found)
 

@@ -160,6 +160,8 @@ def _fit(setup: Setup, *, resume: bool, progress: Progress) -> tuple[Contract, S
     if state is None:
         take_ready_made(setup.model, setup.train.start_from, network, into=contract)
         state = State()
+    else:
+        log.info("going on after epoch %d of %d", state.epoch, setup.train.epochs)
     if state.ended == "stop" and not processes.agreed(setup.team, setup.run.stop.exists()):
         state.ended = None
     if state.ended is None:

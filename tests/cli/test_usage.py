@@ -40,7 +40,7 @@ from cervseg.cli.app import main
         (
             ["evaluate", "--images", "a"],
             "evaluate needs CONFIG, or --model, --images and --masks",
-            "cervseg evaluate --model RUN --images DIR --masks DIR",
+            "cervseg evaluate --model RUN --images IMAGES --masks TRUTH",
         ),
         (
             ["infer"],

@@ -150,7 +150,7 @@ def test_scores_of_a_built_in_model_lie_in_the_default_output(packaged):
     report = cervseg.evaluate(**scored)
     beside_config = cervseg.evaluate(**scored, config_words="c.yaml", overwrite=True)
 
-    assert report.output.parent == Path("cervseg-output/evaluation")
+    assert report.output.parent == Path("cervseg-evaluation")
     assert not Path("builtin:metaplastic").exists()
     assert report.next_command == "cervseg tiled-infer --model builtin:metaplastic IMAGES"
     assert beside_config.next_command == (

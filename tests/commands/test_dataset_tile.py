@@ -429,7 +429,16 @@ def test_a_fold_without_foreground_is_told():
     report = dataset_tile(fields_config(folds=3))
 
     (told,) = [notice for notice in report.notices if "no foreground" in notice]
-    assert told.endswith(": their scores say nothing of cells")
+    assert told.endswith(": scores there say nothing of cells")
+
+
+def test_a_split_without_foreground_is_told(many):
+    lists = {"kind": "lists", "train": ["t*", "v[12]*"], "valid": ["v0*"], "test": ["u*"]}
+
+    report = dataset_tile(fields_config(split=lists))
+
+    told = [notice for notice in report.notices if "no foreground" in notice]
+    assert told == ["no foreground in valid: scores there say nothing of cells"]
 
 
 def test_too_few_groups_are_refused_before_anything_is_cut(many, monkeypatch):

@@ -118,7 +118,7 @@ def test_an_image_the_model_was_fitted_on_is_refused_by_name(make_dataset):
     """Trained with another split: what is its test now was in its training."""
     assert refusal(LeakError, make_dataset(), CONTRACT, seen(0, 3)) == (
         ["the model was fitted on images to be scored: 1 problem", "  f3: in its train split"],
-        "score images it has not seen; --split train or valid for those it has",
+        "hold out images that it has not seen, or say why it may be: --allow-leak REASON",
         4,
     )
 

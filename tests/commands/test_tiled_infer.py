@@ -7,6 +7,7 @@ import tifffile
 from PIL import Image as Pillow
 
 from cervseg.errors import ConfigError, OutputError
+from cervseg.files import read_csv
 from cervseg.inference.parts import BandFolder
 
 HEIGHT, WIDTH = 211, 173
@@ -268,6 +269,20 @@ def test_an_unknown_scale_is_told_once_and_a_known_one_is_used(run, slide, tmp_p
     assert known.results[0]["tiles"] < unknown.results[0]["tiles"] / 3
     with pytest.raises(ConfigError, match="does not know its micrometres"):
         run("mpp", "mpp=0.5")
+    assert not (tmp_path / "mpp").exists()
+
+
+def test_micrometres_beside_a_scale_only_measure(run, slide, tmp_path):
+    by_file = run("file", "scale=0.5")  # 0.5 micrometres, by the file
+    by_hand = run("hand", "scale=0.5", "mpp=1.0")
+
+    assert by_hand.results[0]["tiles"] == by_file.results[0]["tiles"]
+    file, hand = (
+        [float(row["area_um2"]) for row in read_csv(path, ("area_um2",), what="objects")]
+        for path in (tmp_path / out / "objects/slide.csv" for out in ("file", "hand"))
+    )
+    assert file
+    assert hand == pytest.approx([4 * area for area in file], rel=1e-3)
 
 
 def test_a_model_that_knows_its_micrometres_takes_the_files(run, model, tmp_path):

@@ -115,6 +115,8 @@ def test_the_group_of_a_name(keys, name, group):
          "'data.group_pattern' does not match image name 'field a'"),
         ({"group_pattern": r"field(\d+)?"},
          "'data.group_pattern': the parenthesis is empty for 'field a'"),
+        ({"group_pattern": r"field(\d*)"},
+         "'data.group_pattern': the parenthesis is empty for 'field a'"),
         ({"group_block": 3}, "'data.group_block': image name 'field a' has no number"),
     ],
 )  # fmt: skip

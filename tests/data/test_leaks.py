@@ -47,6 +47,12 @@ def test_clean_data_passes():
     )
 
 
+def test_a_group_without_a_name_is_one_too():
+    empty = [source(n, s)._replace(group="") for n, s in (("a", "train"), ("b", "test"))]
+
+    assert refusal(*empty)[1] == "  group '': b (test), a (train)"
+
+
 def test_a_group_on_two_sides_is_named_with_an_image_of_each():
     lines = refusal(
         source("a", "train", group="s1"), source("b", "train", group="s1"),
@@ -244,7 +250,7 @@ def test_an_image_the_model_was_trained_on_is_refused_by_name():
         "  c: in its valid split",
     ]
     assert caught.value.hint == (
-        "score images it has not seen; --split train or valid for those it has"
+        "hold out images that it has not seen, or say why it may be: --allow-leak REASON"
     )
 
 

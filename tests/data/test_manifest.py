@@ -284,6 +284,15 @@ def test_a_key_that_changes_the_tiles_must_be_as_it_was(tmp_path):
     assert caught.value.hint == "cut it again: cervseg dataset-tile CONFIG --overwrite"
 
 
+def test_classes_in_another_order_are_others(tmp_path):
+    colours = {"cell": "#00ff00", "nucleus": "#ff0000"}
+    dataset = cut_with(tmp_path, classes=colours)
+
+    dataset.require_options(DataConfig(classes=dict(colours)))
+    with pytest.raises(ConfigError, match="cut with another config: data.classes$"):
+        dataset.require_options(DataConfig(classes=dict(reversed(colours.items()))))
+
+
 def test_training_from_fields_takes_a_dataset_with_tiles_but_not_the_other_way_round(tmp_path):
     cut_with(tmp_path / "tiles").require_options(DataConfig(sampling="fields"))
 

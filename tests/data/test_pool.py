@@ -161,8 +161,8 @@ def test_another_picture_than_that_of_the_dataset_is_refused(dataset, make_field
             FieldPool.of(dataset, options).survey(workers=2)
 
         image = dataset.path(row.image)
-        assert str(caught.value) == f"{image}: another picture than when the dataset was made"
-        assert caught.value.hint == "make it anew: cervseg dataset-tile CONFIG --overwrite"
+        assert str(caught.value) == f"{image}: changed since the dataset was cut"
+        assert caught.value.hint == "cut it again: cervseg dataset-tile CONFIG --overwrite"
 
 
 def test_a_split_without_images_is_refused(dataset):

@@ -42,15 +42,26 @@ def test_in_so_many_epochs_every_tile_is_drawn_at_least_so_often(sampler, epochs
 @given(FOREGROUND, st.integers(1, 9), st.floats(0, 1))
 def test_an_epoch_is_no_longer_than_one_pass_needs(foreground, batch_size, fraction):
     sampler = TileSampler(foreground, batch_size, foreground_fraction=fraction)
-    wanted = round(fraction * batch_size) if any(foreground) else 0
-    free = batch_size - wanted or batch_size  # all are kept for foreground: as many as tiles
+    free = batch_size * (1 - fraction * any(foreground))
+    free = free or batch_size  # all are kept for foreground: as many as tiles
+    tiles, rounding = len(foreground), 1e-6
 
-    assert (len(sampler) - 1) * free < len(foreground) <= len(sampler) * free
+    assert (len(sampler) - 1) * free < tiles + rounding
+    assert tiles <= len(sampler) * free + rounding
 
 
 @pytest.mark.parametrize(
     ("tiles", "batch_size", "fraction", "steps"),
-    [(7, 4, 0.5, 4), (8, 4, 0.5, 4), (9, 4, 0.5, 5), (7, 4, 0.75, 7), (7, 4, 1.0, 2), (7, 4, 0, 2)],
+    [
+        (7, 4, 0.5, 4),
+        (7, 1, 0.5, 14),
+        (7, 4, 0.9, 18),
+        (8, 4, 0.5, 4),
+        (9, 4, 0.5, 5),
+        (7, 4, 0.75, 7),
+        (7, 4, 1.0, 2),
+        (7, 4, 0, 2),
+    ],
 )
 def test_the_length_is_that_of_one_pass_through_the_places_left(
     *, tiles, batch_size, fraction, steps

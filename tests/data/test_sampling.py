@@ -1,3 +1,4 @@
+import math
 from collections import Counter
 
 import pytest
@@ -30,13 +31,24 @@ def test_a_batch_depends_on_nothing_but_seed_epoch_and_step(sampler, epoch, step
 
 
 @given(SAMPLERS, st.integers(0, 50))
-def test_a_batch_is_full_and_holds_the_share_of_foreground_asked_for(sampler, step):
-    batch = sampler.draw(0, step)
+def test_batches_are_full_and_hold_the_share_of_foreground_asked_for(sampler, step):
+    batches = [sampler.draw(0, earlier) for earlier in range(step + 1)]
 
-    rich = sum(sampler.foreground[i] for i in batch)
-    assert len(batch) == sampler.batch_size
+    assert {len(batch) for batch in batches} == {sampler.batch_size}
     if any(sampler.foreground):
-        assert rich >= round(sampler.foreground_fraction * sampler.batch_size)
+        samples = (step + 1) * sampler.batch_size
+        rich = sum(sampler.foreground[i] for batch in batches for i in batch)
+        assert rich >= math.floor(samples * sampler.foreground_fraction)
+
+
+@pytest.mark.parametrize(("batch_size", "share"), [(1, 0.5), (1, 0.67), (2, 0.8), (4, 0.95)])
+def test_no_share_is_lost_to_the_size_of_a_batch(batch_size, share):
+    sampler = TileSampler((True,) + (False,) * 9999, batch_size, 2, foreground_fraction=share)
+
+    batches = [sampler.draw(0, step) for step in range(400 // batch_size)]
+
+    rich = sum(batch.count(0) for batch in batches)
+    assert abs(rich - 400 * share) <= 1.5  # the walk through all tiles meets it, too
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30).map(tuple), st.integers(1, 7))

@@ -191,6 +191,53 @@ def test_an_image_without_annotation_is_an_error_or_background(tmp_path):
     assert not read_field(lonely, data)[1].mask.any()
 
 
+def of_geojson(folder):
+    (folder / "truth").mkdir()
+    for name in ("a", "B"):
+        text = json.dumps(feature("cell", box(2, 3, 9, 11)))
+        (folder / "truth" / f"{name}.geojson").write_text(text)
+    return {"kind": "geojson", "annotations": f"{folder}/truth"}, f"{folder}/truth/B.geojson"
+
+
+def of_coco(folder):
+    images = [{"id": n, "file_name": name} for n, name in enumerate(("a.png", "b.jpg", "c.png"))]
+    shapes = [
+        {"id": n, "image_id": n, "category_id": 1, "segmentation": [[1, 1, 9, 1, 9, 9]]}
+        for n in range(2)  # of the third, which is not there either, nothing is lost
+    ]
+    document = {
+        "images": images, "annotations": shapes, "categories": [{"id": 1, "name": "cell"}],
+    }  # fmt: skip
+    (folder / "coco.json").write_text(json.dumps(document))
+    return {"kind": "coco", "annotations": f"{folder}/coco.json"}, f"{folder}/coco.json: 'b.jpg'"
+
+
+def of_label_images(folder):
+    (folder / "truth").mkdir()
+    for name in ("a", "B"):
+        numbers = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 3
+        Pillow.fromarray(numbers.astype(np.uint8)).save(folder / "truth" / f"{name}.png")
+    return {"kind": "label_images", "masks": f"{folder}/truth"}, f"{folder}/truth/B.png"
+
+
+@pytest.mark.parametrize("write", [of_geojson, of_coco, of_label_images])
+def test_an_annotation_of_no_image_is_told_where_another_image_is_taken_for_background(
+    tmp_path, write
+):
+    for name in ("a", "b"):
+        photograph(tmp_path / "images" / f"{name}.png")
+    source, stray = write(tmp_path)
+    source["images"] = f"{tmp_path}/images"
+
+    with pytest.raises(DataError) as caught:
+        find_fields(DataConfig.model_validate({"source": source, "missing_mask": "background"}))
+    (tmp_path / "images" / "b.png").unlink()
+    alone = find_fields(DataConfig.model_validate({"source": source}))
+
+    assert str(caught.value).split("\n")[1:] == [f"  {stray}: no image of this name"]
+    assert [field.name for field in alone] == ["a"]
+
+
 # --- coco ---------------------------------------------------------------------------------------
 
 

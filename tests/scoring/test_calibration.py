@@ -78,14 +78,20 @@ def test_where_all_thresholds_are_equal_it_is_a_half(value, expected):
 
 def test_it_stays_off_the_ends():
     sure = [(np.full((3, 5), True), np.full((3, 5), 0.06, np.float32))]
-    never = [(np.full((3, 5), False), np.full((3, 5), 0.94, np.float32))]
+    never = [
+        (np.full((3, 5), False), np.full((3, 5), 0.94, np.float32)),
+        (np.full((3, 5), True), np.full((3, 5), 0.99, np.float32)),
+    ]
 
     assert best_threshold(sure)[0] in (0.05, 0.055, 0.06)
     assert best_threshold(never) == (0.95, 1.0)
 
 
 def test_an_image_without_truth_is_right_where_nothing_is_found():
-    pairs = [(np.zeros((3, 5), bool), np.full((3, 5), 0.7012, np.float32))]
+    pairs = [
+        (np.zeros((3, 5), bool), np.full((3, 5), 0.7012, np.float32)),
+        (np.ones((3, 5), bool), np.full((3, 5), 0.99, np.float32)),
+    ]
 
     threshold, mean = best_threshold(pairs)
 
@@ -99,8 +105,9 @@ def test_an_image_of_ignored_pixels_alone_prefers_no_threshold():
     assert best_threshold([nothing, pair])[0] == best_threshold([pair])[0]
 
 
-def test_without_an_image_it_is_a_half_and_its_dice_is_not_known():
-    threshold, mean = best_threshold([])
+@pytest.mark.parametrize("images", [0, 2])
+def test_without_truth_in_any_image_it_is_a_half_and_its_dice_is_not_known(images):
+    threshold, mean = best_threshold([(np.zeros(9, bool), np.full(9, 0.7, np.float32))] * images)
 
     assert threshold == 0.5 and math.isnan(mean)
 

@@ -10,6 +10,7 @@ from cervseg.config.data import DataConfig
 from cervseg.config.training import TrainConfig
 from cervseg.contract import Preprocessing
 from cervseg.data.manifest import SourceRow, TileRow, describe, open_dataset, write_dataset
+from cervseg.digests import pixel_digest
 from cervseg.runs import Run
 
 SIDE = 32
@@ -35,15 +36,17 @@ def tile(name, split, folder):
     rows, columns = np.mgrid[:SIDE, :SIDE]
     top, left = rng.uniform(8, 24, 2)
     mask = ((rows - top) ** 2 + (columns - left) ** 2 < 36).astype(np.uint8)
-    pixels = rng.integers(0, 90, (SIDE, SIDE, 3)) + 120 * mask[..., None]
+    pixels = (rng.integers(0, 90, (SIDE, SIDE, 3)) + 120 * mask[..., None]).astype(np.uint8)
     (folder / "tiles").mkdir(parents=True, exist_ok=True)
-    Pillow.fromarray(pixels.astype(np.uint8)).save(folder / "tiles" / f"{name}.png")
+    Pillow.fromarray(pixels).save(folder / "tiles" / f"{name}.png")
     Pillow.fromarray(mask).save(folder / "tiles" / f"{name}_mask.png")
     paths = (f"tiles/{name}.png", f"tiles/{name}_mask.png")
-    share = float(mask.mean())
+    share, digest = float(mask.mean()), pixel_digest(pixels)
     return (
-        SourceRow(name, *paths, "", "", name, split, "", SIDE, SIDE, 1.0, 1.0, "", name, "", share),
-        TileRow(*paths, name, name, split, "window", 1.0, 0, 0, SIDE, SIDE, share, name),
+        SourceRow(
+            name, *paths, "", "", name, split, "", SIDE, SIDE, 1.0, 1.0, "", digest, "", share
+        ),
+        TileRow(*paths, name, name, split, "window", 1.0, 0, 0, SIDE, SIDE, share, digest),
     )
 
 

@@ -7,6 +7,8 @@ import yaml
 
 from cervseg.commands.train import train
 from cervseg.config.loader import dump_config, load_config
+from cervseg.data.labelled import labelled_tiles
+from cervseg.data.samples import read_tile
 from cervseg.errors import ConfigError, DataError, OutputError
 from cervseg.runs import Run
 
@@ -82,6 +84,47 @@ def test_a_dataset_cut_in_another_way_is_refused(*, begun, dataset, changes, mes
 
     assert str(caught.value) == message.format(dataset.folder)
     assert caught.value.hint == "cut it again: cervseg dataset-tile CONFIG --overwrite"
+
+
+def test_a_photograph_of_the_validation_that_is_another_now_is_refused(begun, dataset):
+    first, second = (dataset.path(row.image) for row in dataset.sources_of("valid")[:2])
+    original = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+
+    try:
+        with pytest.raises(DataError) as caught:
+            train(begun(), overwrite=True)
+    finally:  # the dataset is that of other tests, too
+        first.write_bytes(original)
+
+    assert str(caught.value) == f"{first}: changed since the dataset was cut"
+
+
+def test_a_tile_that_is_another_now_is_refused(dataset):
+    tiles = labelled_tiles(dataset, dataset.tiles_of("train"))
+    read_tile(tiles[0], dataset.classes)
+
+    with pytest.raises(DataError, match="changed since the dataset was cut"):
+        read_tile(tiles[0]._replace(image=tiles[1].image), dataset.classes)
+
+
+def test_a_config_of_ones_own_in_the_run_folder_is_kept(tmp_path, dataset, caplog):
+    run, config = Run(tmp_path / "run"), tmp_path / "run" / "config.yaml"
+    run.folder.mkdir()
+    mine = f"# mine\ndata: {{tile_size: 32, output: {dataset.folder}}}\n"
+    mine += f"train: {{output: {run.folder}, loss: categorical_crossentropy}}\n"
+    config.write_text(mine)
+    caplog.set_level("INFO", "cervseg")
+
+    for _ in range(2):  # refused once and again
+        with pytest.raises(ConfigError, match="needs 'model.final_activation' softmax"):
+            train(config)
+
+    (kept,) = run.folder.glob("config.yaml_*_bak")
+    assert kept.read_text() == mine
+    assert load_config(config).config == load_config(kept).config
+    assert run.has_only_begun()
+    assert f"yours is {kept}" in caplog.text
 
 
 def test_a_run_that_was_refused_before_its_first_epoch_is_in_nobodys_way(tmp_path):
