@@ -153,13 +153,28 @@ def is_occupied(folder: Path) -> bool:
     return any(not child.name.startswith(LOCK) for child in folder.iterdir())
 
 
-def refuse_occupied(folder: Path, *, overwrite: bool) -> None:
+def refuse_occupied(folder: Path, *, overwrite: bool, needed: Iterable[Path | None] = ()) -> None:
     """Check that an output folder may be written, before any work.
 
+    Args:
+        folder: To be written.
+        overwrite: Whether an occupied one is moved aside.
+        needed: What is read for it, so must stay where it is.
+
     Raises:
-        OutputError: It is occupied and `overwrite` is not set.
+        OutputError: It is occupied and `overwrite` is not set, or something needed is in it.
     """
-    if is_occupied(folder) and not overwrite:
+    if not is_occupied(folder):
+        return
+    place = folder.resolve()
+    for path in (Path.cwd(), *needed):
+        if path and path.resolve().is_relative_to(place):
+            what = "the folder you are in" if path == Path.cwd() else f"{path}, which is needed"
+            raise OutputError(
+                f"{folder}: the output folder is not empty, and holds {what}",
+                hint="choose another output folder",
+            )
+    if not overwrite:
         raise OutputError(
             f"{folder}: the output folder is not empty",
             hint="add --overwrite (the old one is kept as a _bak) or choose another folder",
@@ -170,13 +185,20 @@ LOCK = ".lock"
 
 
 @contextmanager
-def claim(folder: Path, *, overwrite: bool = False, resume: bool = False) -> Iterator[Path]:
+def claim(
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    needed: Iterable[Path | None] = (),
+) -> Iterator[Path]:
     """Hold an output folder for one process; refuse one that is occupied.
 
     Args:
         folder: Made if missing.
         overwrite: Move an occupied folder to `NAME_<time>_bak` first.
         resume: Go on in an occupied folder.
+        needed: As of `refuse_occupied`.
 
     Raises:
         DataError: A link leads out of a folder to be resumed.
@@ -186,7 +208,9 @@ def claim(folder: Path, *, overwrite: bool = False, resume: bool = False) -> Ite
     if resume:
         refuse_ways_out(folder)
     else:
-        refuse_occupied(folder, overwrite=overwrite)
+        refuse_occupied(folder, overwrite=overwrite, needed=needed)
+        if folder.is_symlink():  # which would lead nowhere once the folder is aside
+            folder = folder.resolve()
         if is_occupied(folder):
             with _locked(folder):  # nobody may be writing to it
                 backup = set_aside(folder)

@@ -376,6 +376,39 @@ def test_overwriting_keeps_the_old_folder_beside_the_new(tmp_path):
     assert [p.name for p in backup.iterdir()] == ["history.csv"]
 
 
+def test_a_folder_that_holds_what_is_needed_is_not_put_aside(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    (out / "deep").mkdir(parents=True)
+    (out / "deep" / "a.png").write_text("mine")
+    (tmp_path / "link").symlink_to(out / "deep")
+
+    def refusal(folder, needed=()):
+        with pytest.raises(OutputError) as caught:
+            refuse_occupied(folder, overwrite=True, needed=needed)
+        assert caught.value.hint == "choose another output folder"
+        return str(caught.value)
+
+    told = refusal(out, [None, tmp_path, tmp_path / "link" / "a.png"])
+    assert told.endswith(f"is not empty, and holds {tmp_path / 'link' / 'a.png'}, which is needed")
+    refuse_occupied(out, overwrite=True, needed=[tmp_path / "outer", tmp_path])
+    monkeypatch.chdir(out / "deep")
+    for folder in (Path(), Path(".."), out):
+        assert refusal(folder).endswith("holds the folder you are in")
+
+
+def test_overwriting_what_a_link_leads_to_writes_there_anew(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "old").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+
+    with claim(tmp_path / "link", overwrite=True):
+        (tmp_path / "link" / "new").touch()
+
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["new"]
+    (kept,) = tmp_path.glob("there_*_bak")
+    assert [path.name for path in kept.iterdir()] == ["old"]
+
+
 def test_overwriting_an_empty_folder_leaves_no_backup(tmp_path):
     (tmp_path / "run").mkdir()
 

@@ -59,7 +59,8 @@ def convert(
     write = _WRITERS[to]
     done: list[dict[str, str | int]] = []
     failures: list[Failure] = []
-    with claim(folder, overwrite=overwrite, resume=resume):
+    needed = [path for field in fields for path in (field.image, field.origin)]
+    with claim(folder, overwrite=overwrite, resume=resume, needed=needed):
         for field in track(fields, "converting", total=len(fields), progress=progress):
             path = folder / f"{field.name}{SUFFIX[to]}"
             try:

@@ -53,7 +53,8 @@ def cross_validate(
     run = Run(config.train.output)
     work = _Work(config, dataset, run, tolerance, progress)
     resumed = resume and any(run.fold(fold).is_dir() for fold in range(dataset.folds))
-    with claim(run.folder, overwrite=overwrite, resume=resumed):
+    needed = (config.train.start_from, dataset.folder)
+    with claim(run.folder, overwrite=overwrite, resume=resumed, needed=needed):
         scores: list[RunScores] = []
         failures: list[Failure] = []
         for fold in range(dataset.folds):

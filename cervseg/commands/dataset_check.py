@@ -67,7 +67,11 @@ def dataset_check(
     """
     config, output = as_config(config), Path(output)
     survey = survey_folder(Path(folder), config.data) if folder else survey_config(config.data)
-    _check_outputs(output, fix, overwrite=overwrite)
+    needed = [path for field in survey.fields for path in (field.image, field.origin)]
+    for place in (output, *([Path(fix)] if fix else [])):
+        refuse_occupied(place, overwrite=overwrite, needed=needed)
+    if fix and Path(fix).resolve() == output.resolve():
+        raise ConfigError(f"--fix and --output are one folder, {output}")
     examined = examine_all(survey.fields, survey.classes, progress=progress)
     findings = _find(survey, examined, progress=progress)
     if strict:
@@ -108,14 +112,6 @@ def _write(
         *write_statistics(output, survey, rows),
         *write_sheet(output, findings, survey.fields, classes=survey.classes),
     ]
-
-
-def _check_outputs(output: Path, fix: Path | str | None, *, overwrite: bool) -> None:
-    refuse_occupied(output, overwrite=overwrite)
-    if fix is not None:
-        if Path(fix).resolve() == output.resolve():
-            raise ConfigError(f"--fix and --output are one folder, {output}")
-        refuse_occupied(Path(fix), overwrite=overwrite)
 
 
 def _find(survey: Survey, examined: Sequence[Examined], *, progress: Progress) -> list[Finding]:

@@ -100,7 +100,8 @@ def dataset_tile(
     _check_keys(data)
     chosen, notices = _assign(find_fields(data), data)
     reading = mask_reading(data, [field for field, _ in chosen])
-    refuse_occupied(data.output, overwrite=overwrite)
+    needed = (path for field, _ in chosen for path in (field.image, field.origin))
+    refuse_occupied(data.output, overwrite=overwrite, needed=needed)
     target, partial = _places(data.output)
     with claim(partial, resume=True):
         clear(partial)

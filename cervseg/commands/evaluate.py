@@ -4,25 +4,23 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from cervseg import runtime
 from cervseg.bounds import refuse_way_out
+from cervseg.commands.answering import Mode, open_assessor, open_guess
 from cervseg.commands.fold import of_fold
-from cervseg.commands.record import score_settings
+from cervseg.commands.record import check_scored, model_digest, score_settings
 from cervseg.commands.report import NAME, write_page
 from cervseg.commands.scored import Scored
-from cervseg.commands.task import Guess, Guessed, Task, find_task, read_predictions
+from cervseg.commands.task import Task, find_task, read_predictions
 from cervseg.config import Config
 from cervseg.config.data import Split
-from cervseg.config.loader import as_config, load_config
+from cervseg.config.loader import as_config
 from cervseg.contract import Contract, find_model
 from cervseg.data.folds import none_chosen
 from cervseg.data.labelled import Labelled, Read, read_labelled
 from cervseg.data.leaks import Tolerance
 from cervseg.errors import ConfigError, DataError, Interrupted
 from cervseg.files import claim
-from cervseg.inference.answers import tiled_answers, whole_answers
 from cervseg.inference.decision import decision_for
 from cervseg.inference.prediction import plan_tiles
 from cervseg.reporting.scores import (
@@ -32,11 +30,9 @@ from cervseg.reporting.scores import (
     score_tables,
     write_evaluation,
 )
-from cervseg.reports import SILENT, Failure, Progress, Report, track
+from cervseg.reports import JSON, SILENT, Failure, Progress, Report, track
 from cervseg.runs import Run
 from cervseg.scoring.summary import summarize, summarize_apart
-
-Mode = Literal["tiled", "whole", "stretch", "predictions"]
 
 
 def evaluate(
@@ -105,21 +101,25 @@ def evaluate(
         tolerance=tolerance,
     )  # fmt: skip
     folder = Path(output) if output else _output(config, paths, name=task.name, mode=mode)
+    what = _subject(task, contracts, paths=paths, predictions=predictions)
     if resume and (folder / NAME).is_file():  # what is written last
+        check_scored(folder, {"scored": what, "settings": score_settings(config, mode)})
         return Report("evaluate", folder, notices=(f"{folder} is complete, nothing to do",))
     for contract in contracts:  # what does not fit is refused before anything is moved aside
         decision_for(section, contract)
         if mode == "tiled":
             plan_tiles(contract, config.tiled_infer)
-    with claim(folder, overwrite=overwrite, resume=resume):
+    needed = [*paths, *(folders or ()), Path(predictions) if predictions else None]
+    with claim(folder, overwrite=overwrite, resume=resume, needed=needed):
         try:
             scored, heading, losses = _score(
                 config, task, mode=mode, paths=paths, predictions=predictions, progress=progress
             )
         except KeyboardInterrupt as exc:
             raise Interrupted("interrupted; no score is written") from exc
+        notes = {"scored": what, "settings": score_settings(config, mode), **tolerance.record()}
         report = _write(config, task, folder, scored=scored, heading=heading, losses=losses,
-                        mode=mode, tolerance=tolerance)  # fmt: skip
+                        notes=notes, leaks=bool(tolerance.found))  # fmt: skip
     following = _following(config, paths, config_words=config_words, fold=fold)
     return replace(report, next_command=following)
 
@@ -135,6 +135,21 @@ def _following(
         words.append(shlex.join(w for path in paths for w in ("--model", str(path))))
     unnamed = [] if config.tiled_infer.images else ["IMAGES"]
     return " ".join(["cervseg tiled-infer", *words, *unnamed])
+
+
+def _subject(
+    task: Task,
+    contracts: Sequence[Contract],
+    *,
+    paths: Sequence[Path],
+    predictions: Path | str | None,
+) -> JSON:
+    """What is scored, to know it again."""
+    return {
+        "images": [item.name for item in task.items],
+        "models": [model_digest(find_model(path)) for path in paths],
+        "predictions": None if predictions is None else str(Path(predictions).resolve()),
+    }
 
 
 def _mode(*, predictions: Path | str | None, whole: bool, stretch: bool) -> Mode:
@@ -184,10 +199,10 @@ def _score(
     if predictions is not None:
         guess, what = read_predictions(Path(predictions), task), f"masks of {predictions}"
     else:
-        guess = _open(config, mode=mode, paths=paths, progress=progress)
+        guess = open_guess(config, mode=mode, paths=paths, progress=progress)
         what = f"{mode}, {' and '.join(map(str, paths))}"
         if len(paths) == 1:
-            assess, losses = _open_assessor(config, paths[0])
+            assess, losses = open_assessor(config, paths[0])
     for item in track(task.items, "images", total=len(task.items), progress=progress):
         try:
             read = read_labelled(item, task.classes)
@@ -203,58 +218,6 @@ def _score(
     return scored, f"{task.name}: {len(scored.rows)} images, {what}", losses
 
 
-def _open(config: Config, *, mode: Mode, paths: Sequence[Path], progress: Progress) -> Guess:
-    settings = config.runtime
-    runtime.start(
-        device=settings.device, threads=settings.threads, deterministic=settings.deterministic
-    )
-    from cervseg.engines import open_model
-
-    section = config.tiled_infer if mode == "tiled" else config.infer
-    opened = open_model(
-        paths, engine=section.engine, precision=section.precision, augment=section.augment,
-        tile_size=config.tiled_infer.tile_size if mode == "tiled" else None,
-        threads=settings.threads,
-    )  # fmt: skip
-    contract, predict = opened
-    if mode == "tiled":
-        answer = tiled_answers(
-            contract, predict, config.tiled_infer, square=opened.square, progress=progress
-        )
-        decision = decision_for(config.tiled_infer, contract)
-    else:
-        answer = whole_answers(contract, predict, stretch=mode == "stretch")
-        decision = decision_for(config.infer, contract)
-
-    def guess(item: Labelled, read: Read) -> Guessed:
-        probabilities = answer(read.image, item.scale, item.name)
-        mask = decision.on(item.scale).apply(probabilities)
-        return Guessed(mask, probabilities[..., decision.first_channel :])
-
-    return guess
-
-
-def _open_assessor(
-    config: Config, path: Path
-) -> tuple[Callable[[Labelled, Read], None], dict[str, float]]:
-    from cervseg.models.folder import load_model
-    from cervseg.training.assessment import Assessor
-    from cervseg.training.trainer import loss_terms
-
-    folder = find_model(path)
-    contract = Contract.load(folder)
-    own = Run(path).config
-    train = load_config(own).config.train if own.is_file() else config.train
-    assessor = Assessor(
-        load_model(folder, contract),
-        contract,
-        loss=loss_terms(train),
-        metrics=train.metrics,
-        batch_size=train.batch_size,
-    )
-    return lambda item, read: assessor.add(read.image, read.mask, item.scale), assessor.values
-
-
 def _write(
     config: Config,
     task: Task,
@@ -263,10 +226,10 @@ def _write(
     scored: Scored,
     heading: str,
     losses: dict[str, float],
-    mode: Mode,
-    tolerance: Tolerance,
+    notes: dict[str, JSON],
+    leaks: bool,
 ) -> Report:
-    warning = FITTED if task.fitted else LEAKED if tolerance.found else None
+    warning = FITTED if task.fitted else LEAKED if leaks else None
     evaluation = Evaluation(
         heading=f"{warning}: {heading}" if warning else heading,
         split=task.name,
@@ -279,10 +242,9 @@ def _write(
         surface_tolerance=scored.tolerance,
         apart=scored.summed_up(summarize_apart, config),
         notes={
-            "settings": score_settings(config, mode),
             "failed": [failure.item for failure in scored.failures],
             "compared": task.compared,
-            **tolerance.record(),
+            **notes,
         },
         counts=scored.counts,
         objects=scored.objects,

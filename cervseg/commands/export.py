@@ -79,7 +79,8 @@ def export(
     """
     order = _order(Path(model), to, precision, tile_size=tile_size)
     output = Path(output) if output else Path("exported") / f"{_name(order.folder)}_{to}"
-    refuse_occupied(output, overwrite=overwrite)
+    needed = (order.folder, Path(images) if images else None)
+    refuse_occupied(output, overwrite=overwrite, needed=needed)
     tiles = _trial_tiles(order.contract, Path(images) if images else None)
     with _whole_or_not(output, overwrite=overwrite) as partial:
         largest, mean = _write_and_compare(order, partial, tiles)
@@ -163,10 +164,12 @@ def _write_and_compare(order: _Order, folder: Path, tiles: RGB) -> tuple[float, 
 
 
 def _read_again(folder: Path, order: _Order, tiles: RGB) -> Probabilities:
-    """Answers of an exported folder, opened as every command does."""
+    """Answers of an exported folder, opened as every command does, each tile looked at once."""
     from cervseg.engines import open_model
 
-    return open_model([folder], precision=order.precision, batch_size=1).predict(tiles)
+    return open_model([folder], precision=order.precision, augment="none", batch_size=1).predict(
+        tiles
+    )
 
 
 def _trial_tiles(contract: Contract, images: Path | None) -> RGB:

@@ -20,6 +20,8 @@ class Input(NamedTuple):
 def find_inputs(paths: Sequence[Path]) -> list[Input]:
     """List files, and images below folders; a Zarr is one image though it is a folder.
 
+    What an earlier inference wrote below such a folder is no photograph.
+
     Raises:
         DataError: A path is missing, or there is no image at all.
         ConfigError: Two images would be written under one name.
@@ -32,7 +34,9 @@ def find_inputs(paths: Sequence[Path]) -> list[Input]:
     for path in paths:
         if path.is_dir() and not is_zarr(path):
             found = find_images(path)
-            inputs += [Input(f, _name_below(path, f)) for f in found]
+            outputs = _outputs_below(path, found)
+            photographs = [f for f in found if outputs.isdisjoint(f.parents)]
+            inputs += [Input(f, _name_below(path, f)) for f in photographs]
         else:
             inputs.append(Input(path, image_name(path)))
     if not inputs:
@@ -40,6 +44,12 @@ def find_inputs(paths: Sequence[Path]) -> list[Input]:
         raise DataError(f"no images to infer: {where}", hint="name image files or a folder of them")
     _refuse_collisions(inputs)
     return inputs
+
+
+def _outputs_below(folder: Path, found: Sequence[Path]) -> set[Path]:
+    """Folders between, which `infer` or `tiled-infer` wrote."""
+    between = {here for path in found for here in path.relative_to(folder).parents[:-1]}
+    return {folder / here for here in between if any((folder / here).glob("inference*.json"))}
 
 
 def _name_below(folder: Path, path: Path) -> str:

@@ -136,7 +136,7 @@ def inspect_network(
         report = _with_contract(report, contract, Card.read(folder))
     if output is None:
         return report
-    with claim(Path(output), overwrite=overwrite):
+    with claim(Path(output), overwrite=overwrite, needed=(folder,)):
         paths, notices = _write(Path(output), report, network)
     return replace(report, output=Path(output), paths=paths, notices=notices)
 

@@ -22,7 +22,7 @@ def make_record(command: str, section: InferConfig, models: Sequence[Path]) -> d
     Without `max_ram`: what it chooses and matters is among `RESOLVED`.
     """
     settings = section.model_dump(mode="json", exclude={"images", "output", "model", "max_ram"})
-    digests: list[JSON] = [_digest(find_model(path)) for path in models]
+    digests: list[JSON] = [model_digest(find_model(path)) for path in models]
     return {"command": command, "settings": settings, "models": digests}
 
 
@@ -54,7 +54,8 @@ def score_settings(config: Config, mode: str) -> dict[str, JSON]:
     return {"mode": mode, "seed": config.runtime.seed, **settings}
 
 
-def _digest(folder: Path) -> str:
+def model_digest(folder: Path) -> str:
+    """SHA-256 of all that a model folder computes with."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.name != CARD:  # what is said of it computes nothing
@@ -91,6 +92,21 @@ def check_record(path: Path, record: dict[str, JSON]) -> str | None:
         )
     engine = str(old.get("engine", ""))
     return engine if engine and "+" not in engine else None  # several models may have several
+
+
+def check_scored(folder: Path, notes: dict[str, JSON]) -> None:
+    """Check that an evaluation that is there already is the one that is asked for.
+
+    Raises:
+        ConfigError: It is of something else, or was scored otherwise.
+    """
+    old = read_json(folder / "scores.json", what="table of scores")
+    different = [key for key, value in notes.items() if old.get(key) != value]
+    if different:
+        raise ConfigError(
+            f"{folder}: holds another evaluation, of other {' and '.join(different)}",
+            hint="choose another --output, or score anew with --overwrite",
+        )
 
 
 def recorded_batch(path: Path) -> int | None:

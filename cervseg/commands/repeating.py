@@ -65,7 +65,8 @@ def repeat(
     resumed = resume and any(run.seed(seed).is_dir() for seed in numbers)
     scores: list[RunScores] = []
     failures: list[Failure] = []
-    with claim(run.folder, overwrite=overwrite, resume=resumed):
+    needed = (config.train.start_from, config.data.output)
+    with claim(run.folder, overwrite=overwrite, resume=resumed, needed=needed):
         for seed in numbers:
             of_seed, name = _of_seed(config, seed), f"seed {seed} of {first} to {numbers[-1]}"
             one = _cross_validated if all_folds else _trained

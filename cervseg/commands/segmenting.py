@@ -95,7 +95,8 @@ def run_inference(
         settings = share_threads(cluster, settings)
     engine = None
     if not dry:
-        engine = _check_output(output, record, overwrite=overwrite, resume=resume)
+        needed = [*(item.path for item in inputs), *asked.model]
+        engine = _check_output(output, record, overwrite=overwrite, resume=resume, needed=needed)
     opening = Opening(command, asked.section, tuple(asked.model), output, settings, engine)
     batch = recorded_batch(output.record) if resume else None
     opening, tools, notices = _open(opening, inputs, batch=batch)
@@ -140,13 +141,18 @@ def _open(
 
 
 def _check_output(
-    output: OutputFolder, record: dict[str, JSON], *, overwrite: bool, resume: bool
+    output: OutputFolder,
+    record: dict[str, JSON],
+    *,
+    overwrite: bool,
+    resume: bool,
+    needed: Sequence[Path],
 ) -> str | None:
     """Refuse a folder that holds something else; the engine that began, where one goes on."""
     if not output.share:
         if resume:
             return check_record(output.record, record)
-        refuse_occupied(output.folder, overwrite=overwrite)
+        refuse_occupied(output.folder, overwrite=overwrite, needed=needed)
         return None
     if overwrite:
         raise ConfigError(

@@ -115,7 +115,11 @@ def train(
     # A run that came to no epoch's end, refused for a wrong key say, is in nobody's way.
     afresh = run.has_only_begun()
     resumed = resume and run.record.is_file() and not afresh
-    with claim(run.folder, overwrite=overwrite, resume=resumed or afresh), logged(run):
+    needed = (start, dataset.folder)
+    with (
+        claim(run.folder, overwrite=overwrite, resume=resumed or afresh, needed=needed),
+        logged(run),
+    ):
         if resumed:
             check_resumed(run, config, dataset)
         _write_config(run, config)

@@ -18,7 +18,7 @@ from cervseg.errors import DataError
 from cervseg.files import writing
 from cervseg.grid import Window
 from cervseg.images.image import decoding
-from cervseg.images.photo import PhotoForm, form_of, open_pillow
+from cervseg.images.photo import PhotoForm, eight_bit, form_of, open_pillow
 from cervseg.images.resampling import apply_filters, axis_filter, nearest_indices
 
 Reading = Literal["index", "colour", "threshold", "luma"]
@@ -129,6 +129,7 @@ def interpret_mask(
         # One bit: background, class 1.
         values = values // 255 if mask.picture.mode == "1" else values
         return ReadMask(_check_indices(values, classes, path), 0.0)
+    values = _as_bytes(values, path)
     brightest = int(values.max(initial=0))
     if 0 < brightest < INDEX_LIMIT and options.threshold == THRESHOLD:
         raise DataError(
@@ -140,11 +141,27 @@ def interpret_mask(
     return ReadMask(foreground.astype(np.uint8), float(np.mean(~exact)))
 
 
+def _as_bytes(values: Values, path: Path) -> Values:
+    """Grey levels of 0 to 255; of 16 bits, unless they hold no more, the upper half.
+
+    Raises:
+        DataError: Several levels above 65535.
+    """
+    brightest = int(values.max(initial=0))
+    if brightest <= 255:
+        return values
+    if ((values == 0) | (values == brightest)).all():  # whatever number stands for white
+        return np.where(values > 0, np.uint8(255), np.uint8(0))
+    if brightest > 65535:
+        raise DataError(f"{path}: values up to {brightest}, but a mask has 8 or 16 bits")
+    return eight_bit(values)
+
+
 def _bright(values: Values, options: MaskOptions) -> NDArray[np.bool_]:
     """What lies at or above the threshold, after the blur."""
     if options == PLAIN:
         return values >= THRESHOLD
-    grey = np.minimum(values, 255).astype(np.uint8)
+    grey = values.astype(np.uint8)
     if options.blur:
         grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), options.blur), np.uint8)
     level = options.threshold
@@ -260,14 +277,16 @@ def write_mask(path: Path, mask: Mask, palette: list[int]) -> None:
 def read_prediction(path: Path, classes: Classes) -> Mask:
     """Read a mask that somebody predicted: indices where it is dark, else as classes show it.
 
-    A mask whose brightest value is below 32 holds class indices; any other is thresholded for one
-    class, and matched to the class colours for several.
+    A mask whose brightest value is below 32, but for 255 beside classes, holds class indices; any
+    other is thresholded for one class, and matched to the class colours for several.
 
     Raises:
         DataError: The file is missing or broken, or its values are no classes.
     """
     with decoding(path), open_pillow(path) as file:
-        brightest = int(_values(_opaque(file)).max(initial=0))
-    if brightest < INDEX_LIMIT:
+        values = _values(_opaque(file))
+    known = values[values != IGNORE]
+    with_ignored = 0 < known.max(initial=0) <= len(classes)
+    if with_ignored or values.max(initial=0) < INDEX_LIMIT:
         return read_mask(path, classes, "index").mask
     return read_mask(path, classes, "threshold" if classes.is_binary else "colour").mask

@@ -10,6 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageOps
+from PIL.TiffImagePlugin import (
+    BITSPERSAMPLE,
+    PHOTOMETRIC_INTERPRETATION,
+    PLANAR_CONFIGURATION,
+    TiffImageFile,
+)
 
 from cervseg.arrays import RGB
 from cervseg.errors import DataError
@@ -21,6 +27,9 @@ MAX_PIXELS = 400_000_000
 
 _DEFLATE = 1032
 """A byte that PNG's compression writes holds at most as many, or eight times as many pixels."""
+
+PLANES = 2
+"""TIFF's number for colours that lie one plane after another."""
 
 ORIENTATION = 0x0112
 """EXIF's number for how the camera was held."""
@@ -120,7 +129,21 @@ def open_pillow(path: Path) -> Pillow.Image:
         shape = f"{file.width} x {file.height}"
         file.close()  # Pillow would fill in for many seconds what is not there
         raise DataError(f"{path}: damaged, as {size} bytes can't hold {shape} pixels")
+    if isinstance(file, TiffImageFile) and (problem := _misread(file)):
+        file.close()
+        raise DataError(f"{path}: {problem}", hint="save it as plain 8 or 16 bits")
     return file
+
+
+def _misread(file: TiffImageFile) -> str | None:
+    """What Pillow would decode to other values, without a word."""
+    tags = file.tag_v2
+    if file.mode.startswith("I") and tags.get(PHOTOMETRIC_INTERPRETATION) == 0:
+        return "16 bits in which 0 is white can't be read"
+    wide = set(tags.get(BITSPERSAMPLE, ())) == {16}
+    if wide and tags.get(PLANAR_CONFIGURATION) == PLANES and file.tile[0][0] == "raw":
+        return "16-bit colours, one plane after another, can't be read here"
+    return None
 
 
 def _to_rgb(image: Pillow.Image, path: Path) -> RGB:

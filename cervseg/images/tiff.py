@@ -13,7 +13,7 @@ from tifffile import TiffFile, TiffPage, TiffPages
 from cervseg.arrays import RGB
 from cervseg.errors import DataError
 from cervseg.images.image import Image, decoding
-from cervseg.images.photo import MAX_PIXELS, open_photo, open_pillow
+from cervseg.images.photo import MAX_PIXELS, PLANES, open_photo, open_pillow
 from cervseg.images.scale import from_aperio, from_lengths, from_resolution
 from cervseg.images.segments import Segmented, is_reduced, to_rgb
 from cervseg.images.slide import open_slide
@@ -61,6 +61,8 @@ def open_tiff(path: Path) -> Image:
         levels = _find_levels(first, list(islice(_pages(path, file.pages), MAX_PAGES)), path)
         problem = next(filter(None, map(refusal, levels[0])), None)
         is_plain = len(levels) == 1 and not first.is_tiled and not first.is_ome
+        # Pillow misreads these.
+        is_plain &= not (first.planarconfig == PLANES and first.bitspersample == 16)
         pixels = first.imagewidth * first.imagelength
         if pixels <= (MAX_PIXELS if problem else SMALL if is_plain else 0):
             return replace(open_photo(path), mpp=_mpp(first))

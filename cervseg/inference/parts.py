@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cervseg.arrays import Probabilities
-from cervseg.errors import ConfigError, DataError, OutputError
+from cervseg.errors import ConfigError, DataError, ModelError, OutputError
 from cervseg.files import read_json, write_json, writing
 from cervseg.grid import TileGrid
 from cervseg.inference.bands import Band
@@ -27,10 +27,16 @@ _SKIPPED = 8  # bytes after them
 
 
 def to_steps(probabilities: Probabilities) -> NDArray[np.uint16]:
-    """Round probabilities to the steps in which they are kept."""
+    """Round probabilities to the steps in which they are kept.
+
+    Raises:
+        ModelError: One is no number.
+    """
     steps = np.empty(probabilities.shape, "<u2")
     for top in range(0, len(steps), _ROWS):  # in pieces, as a band may be large
         rows = probabilities[top : top + _ROWS]
+        if np.isnan(rows).any():
+            raise ModelError("the model's answer is no number (nan): its weights are broken")
         steps[top : top + _ROWS] = np.rint(np.clip(rows, 0, 1) * np.float32(STEPS))
     return steps
 

@@ -57,6 +57,8 @@ def _borders(starts: list[int], size: int, *, margin: int, length: int) -> NDArr
 
 def _beside(borders: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The pairs of neighbours 2 to 8 pixels beside a border."""
+    if not borders.size:
+        return borders
     within = (np.convolve(borders, np.ones(2 * n + 1), "same") > 0 for n in (NEAR, 1))
     near, at = (each[: borders.size] for each in within)
     return near & ~at

@@ -17,7 +17,7 @@ from cervseg.commands.inspect import Card
 from cervseg.config import Config
 from cervseg.config.loader import dump_config, load_config
 from cervseg.contract import Contract, TrainingImage, builtin_models, find_model
-from cervseg.errors import ModelError, OutputError
+from cervseg.errors import ConfigError, ModelError, OutputError
 
 HEIGHT, WIDTH = 93, 131
 CARD = """\
@@ -156,6 +156,22 @@ def test_scores_of_a_built_in_model_lie_in_the_default_output(packaged):
     assert beside_config.next_command == (
         "cervseg tiled-infer c.yaml --model builtin:metaplastic IMAGES"
     )
+
+
+def test_an_evaluation_of_something_else_is_not_taken_for_this_one(packaged):
+    for folder in ("images", "masks", "others"):
+        Path(folder).mkdir()
+    shutil.copy("photo.png", "images/a.png")
+    for folder, rows in (("masks", 30), ("others", 20)):
+        Pillow.fromarray(np.eye(HEIGHT, WIDTH, rows).astype(np.uint8) * 255).save(f"{folder}/a.png")
+    common = {"images": "images", "masks": "masks", "output": "scores"}
+    cervseg.evaluate(predictions="masks", **common)
+
+    again = cervseg.evaluate(predictions="masks", **common, resume=True)
+    assert again.notices == ("scores is complete, nothing to do",)
+    for other in ({"predictions": "others"}, {"model": "builtin:metaplastic"}):
+        with pytest.raises(ConfigError, match="^scores: holds another evaluation, of other scored"):
+            cervseg.evaluate(**other, **common, resume=True)
 
 
 def test_an_export_is_called_after_the_name(packaged):

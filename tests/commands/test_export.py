@@ -1,6 +1,7 @@
 """Exports are compared with the model before they get their name, and work as models."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,6 +96,27 @@ def test_what_is_written_answers_like_the_model(run, here, form):
         assert report.next_command is None
         with pytest.raises(ModelError):
             open_model([report.output])
+
+
+def test_a_model_that_turns_tiles_is_compared_unturned_and_scored_as_an_export(run, here):
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    pytest.importorskip("tf2onnx", reason="the extra onnx is not installed")
+    replace(Contract.load(run / "model"), augment="dihedral").save(here / "turned")
+    shutil.copy(run / "model" / "model.weights.h5", here / "turned")
+    for folder, pixels in (("fields", drawn_tiles(1, 61)[0]), ("truth", np.eye(61) * 255)):
+        (here / folder).mkdir()
+        Image.fromarray(pixels.astype(np.uint8)).save(here / folder / "a.png")
+
+    report = export("turned", to="onnx", output="turned_onnx")
+    scores = [
+        cervseg.evaluate(model=[name], images="fields", masks="truth", output=f"{name}.scores")
+        for name in ("turned", "turned_onnx")
+    ]
+
+    assert report.results[0]["largest_difference"] < 1e-4
+    ours, theirs = (result.results[0] for result in scores)
+    one, other = (result["images"][0]["dice"] for result in (ours, theirs))
+    assert other == pytest.approx(one, abs=1e-3)
 
 
 def test_an_export_is_inspected_like_any_model(run, here):

@@ -10,6 +10,7 @@ from PIL import Image as Pillow
 from cervseg.classes import Classes
 from cervseg.errors import DataError
 from cervseg.images.masks import (
+    PLAIN,
     MaskOptions,
     read_mask,
     read_prediction,
@@ -179,13 +180,36 @@ def test_a_faint_mask_is_background(tmp_path):
     assert not read_mask(path, CELL, "threshold").mask.any()
 
 
-def test_a_sixteen_bit_mask_is_foreground_from_the_same_value_on(tmp_path):
-    """As `score_masks.py` reads it."""
-    values = np.array([[0, 127, 100], [128, 300, 65535]], np.uint16)
+@pytest.mark.parametrize("options", [PLAIN, PLAIN._replace(threshold="otsu")])
+def test_a_sixteen_bit_mask_is_the_same_as_in_eight_bits(tmp_path, options):
+    soft = np.array([[0, 60, 127], [128, 200, 255]], np.uint8)
+    wide = soft.astype(np.uint16) * 257 + np.array([0, 1, 2], np.uint16) * (soft < 255)
 
-    mask, _ = read_mask(saved(tmp_path / "m.png", values), CELL, "threshold")
+    masks = [
+        read_mask(
+            saved(tmp_path / f"{values.dtype}.png", values), CELL, "threshold", options=options
+        ).mask
+        for values in (soft, wide)
+    ]
 
-    assert mask.tolist() == [[0, 0, 0], [1, 1, 1]]
+    assert masks[0].any() and not masks[0].all()
+    np.testing.assert_array_equal(*masks)
+
+
+@pytest.mark.parametrize("white", [255, 1000, 65535])
+def test_in_sixteen_bits_any_one_number_may_stand_for_white(tmp_path, white):
+    values = (BLOCK > 0).astype(np.uint16) * np.uint16(white)
+
+    mask = read_mask(saved(tmp_path / "m.png", values), CELL, "threshold").mask
+
+    np.testing.assert_array_equal(mask, BLOCK > 0)
+
+
+def test_grey_levels_of_more_than_sixteen_bits_are_refused(tmp_path):
+    path = saved(tmp_path / "m.tif", np.array([[0, 70000, 90000]], np.int32))
+
+    with pytest.raises(DataError, match="values up to 90000, but a mask has 8 or 16 bits"):
+        read_mask(path, CELL, "threshold")
 
 
 # --- index --------------------------------------------------------------------------------------
@@ -369,6 +393,15 @@ def test_a_dark_prediction_holds_indices_and_a_bright_one_is_thresholded(tmp_pat
 
     np.testing.assert_array_equal(read_prediction(dark, CELL), BLOCK > 0)
     np.testing.assert_array_equal(read_prediction(bright, CELL), BLOCK > 0)
+
+
+def test_a_prediction_with_ignored_pixels_holds_indices(tmp_path):
+    values = (BLOCK > 0).astype(np.uint8)
+    values[0] = 255
+
+    mask = read_prediction(saved(tmp_path / "m.png", values), CELL)
+
+    np.testing.assert_array_equal(mask, values)
 
 
 def test_an_empty_prediction_is_background(tmp_path):

@@ -96,6 +96,25 @@ def test_a_small_plain_file_stays_a_photograph(tmp_path):
     np.testing.assert_array_equal(image.pixels, NOISE)
 
 
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_sixteen_bit_colours_in_planes_are_read_as_they_are(tmp_path, compression):
+    planes = {"planarconfig": "separate", "compression": compression}
+    path = write(tmp_path / "a.tif", np.moveaxis(SIXTEEN, -1, 0), **planes)
+
+    np.testing.assert_array_equal(pixels_of(open_image(path)), SIXTEEN >> 8)
+
+
+def test_what_pillow_would_misread_is_refused(tmp_path):
+    white = write(tmp_path / "w.tif", SIXTEEN[..., 0], photometric="miniswhite")
+    planes = write(tmp_path / "p.tif", np.moveaxis(SIXTEEN, -1, 0), planarconfig="separate")
+
+    for read in (open_image, open_photo):
+        with pytest.raises(DataError, match=r"w\.tif: 16 bits in which 0 is white"):
+            read(white)
+    with pytest.raises(DataError, match=r"p\.tif: 16-bit colours, one plane after another"):
+        open_photo(planes)
+
+
 @pytest.mark.parametrize("kind", ["palette", "cmyk", "turned"])
 def test_what_only_pillow_decodes_is_a_photograph_if_it_is_small_enough(
     tmp_path, monkeypatch, kind

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cervseg.errors import ConfigError, DataError, OutputError
+from cervseg.errors import ConfigError, DataError, ModelError, OutputError
 from cervseg.grid import TileGrid
 from cervseg.inference.bands import Band
 from cervseg.inference.parts import STEPS, BandFolder, BandList, to_steps
@@ -34,6 +34,14 @@ def test_steps_are_as_near_as_they_can_be():
 
     assert np.abs(to_steps(values) / STEPS - values).max() <= 0.505 / STEPS
     assert to_steps(np.float32([[[-0.1, 1.1]]])).tolist() == [[[0, 65535]]]
+
+
+def test_an_answer_that_is_no_number_is_a_broken_model():
+    answer = np.full((40, 7, 2), 0.5, np.float32)
+    answer[39, 6, 1] = np.nan
+
+    with pytest.raises(ModelError, match="no number"):
+        to_steps(answer)
 
 
 @pytest.mark.parametrize(("top", "height"), [(0, 70), (0, 1), (69, 1), (13, 2), (5, 50), (14, 1)])

@@ -50,6 +50,13 @@ def test_what_lies_in_the_padding_does_not_count():
     assert scores[0] == scores[1]
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 88), (60, 1), (1, 1)])
+def test_a_row_or_a_column_of_one_pixel_has_no_neighbours_to_change(height, width):
+    score = seam_score(parts_of(noise()), height, width, margin=0)
+
+    assert score == pytest.approx(1, abs=0.4) if height * width > 1 else score is None
+
+
 def test_without_borders_or_changes_there_is_no_score():
     grid = TileGrid(20, 20, 20, 0, 4)
     assert seam_score(parts_of(np.eye(20), grid), 20, 20, margin=0) is None
