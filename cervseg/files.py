@@ -107,8 +107,11 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
     """Write a table with a header line."""
     with writing(path) as partial, _open_text(partial, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
+        quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writerow(columns)
-        writer.writerows(rows)
+        for row in rows:  # a carriage return ends a line for whoever reads, if it is not quoted
+            returns = any(isinstance(v, str | Path) and "\r" in str(v) for v in row)
+            (quoting if returns else writer).writerow(row)
 
 
 def read_csv(path: Path, columns: Sequence[str], *, what: str) -> list[dict[str, str]]:

@@ -171,7 +171,7 @@ def choose(facts: Facts, name: str, *, batch_limit: int = MOST_IN_BATCH) -> list
 
 def _choose_scale(facts: Facts) -> tuple[float, str]:
     if max(facts.height, facts.width) <= WHOLE:
-        return 1.0, "images so small are shown whole"
+        return 1.0, "images so small are not reduced"
     largest, smallest = max(facts.diameters), min(facts.diameters)
     wanted = max(LARGE_OBJECT / largest, SMALL_OBJECT / smallest)
     scale = min(SCALES, key=lambda s: abs(math.log(s / wanted)))

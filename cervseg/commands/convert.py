@@ -17,9 +17,11 @@ from cervseg.config.loader import as_config
 from cervseg.data.cutting import read_field
 from cervseg.data.sources import find_fields
 from cervseg.data.truth import IGNORED, Found
-from cervseg.errors import DataError
+from cervseg.errors import DataError, OutputError
 from cervseg.files import claim
+from cervseg.images.image import decoding
 from cervseg.images.masks import write_mask
+from cervseg.images.photo import open_pillow
 from cervseg.reports import SILENT, Failure, Progress, Report, track
 
 Form = Literal["masks", "label_images", "geojson"]
@@ -49,7 +51,7 @@ def convert(
 
     Raises:
         ConfigError: No source is named.
-        OutputError: The output folder is occupied.
+        OutputError: The output folder is occupied, or holds another form.
         DataError: Images and truth do not pair; a broken file is a failure in the report instead.
     """
     config = as_config(config)
@@ -64,7 +66,9 @@ def convert(
         for field in track(fields, "converting", total=len(fields), progress=progress):
             path = folder / f"{field.name}{SUFFIX[to]}"
             try:
-                if not (resume and path.is_file()):
+                if resume and path.is_file():
+                    _require_form(path, to)
+                else:
                     write(path, read_field(field, data)[1], classes)
             except DataError as exc:
                 failures.append(Failure.of(str(field.image), exc))
@@ -77,6 +81,21 @@ def convert(
         paths=tuple(Path(str(row["written"])) for row in done),
         failures=tuple(failures),
     )
+
+
+def _require_form(path: Path, to: Form) -> None:
+    """Check that a picture to be kept was written in this form: by its bits.
+
+    Raises:
+        OutputError: It was not.
+    """
+    if to == "geojson":
+        return
+    with decoding(path), open_pillow(path) as file:
+        if file.mode.startswith("I") != (to == "label_images"):
+            raise OutputError(
+                f"{path}: written in another form than {to}", hint="choose another --output"
+            )
 
 
 def labels_of(found: Found) -> Labels:

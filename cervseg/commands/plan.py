@@ -29,6 +29,9 @@ PLANNED = {"output", "scale", "tile_size", "overlap", "sampling", "extra_scales"
            "keep_empty", "cache", "preprocess"}  # fmt: skip
 """Keys of `data` that a plan decides, or leaves at their defaults."""
 
+LEAST_GROUPS = 3
+"""For a training, a validation and a test."""
+
 FEW_GROUPS = 12
 """With fewer, the score of one split says little."""
 
@@ -116,7 +119,10 @@ def _survey(subject: Path, overrides: Sequence[str]) -> tuple[DataConfig, Survey
     if loaded.origins["data.masks.read"] == DEFAULT and masks:
         guess = guess_masks(masks[0])
         reading = data.masks.model_copy(update={"read": guess.read})
-        data = data.model_copy(update={"classes": guess.classes, "masks": reading})
+        data = data.model_copy(update={"masks": reading})
+        named = [k for k, v in loaded.origins.items() if k.startswith("data.classes.")]
+        if all(loaded.origins[key] == DEFAULT for key in named):
+            data = data.model_copy(update={"classes": guess.classes})
     return data, survey_config(data)
 
 
@@ -162,8 +168,13 @@ def _fit_machine(facts: Facts, data: DataConfig, name: str) -> tuple[list[Choice
 def _notices(facts: Facts, data: DataConfig, *, unread: int) -> Iterator[str]:
     if unread:
         yield f"not read and not counted: {unread} of the images; cervseg dataset-check tells why"
-    if facts.groups < FEW_GROUPS and data.folds is None:
-        folds = min(5, max(3, facts.groups))
+    if facts.groups < LEAST_GROUPS:
+        yield (
+            f"{facts.groups} groups can't be divided into training, validation and test: "
+            "add images of other slides, or group by less"
+        )
+    elif facts.groups < FEW_GROUPS and data.folds is None:
+        folds = min(5, facts.groups)
         yield (
             f"{facts.groups} groups are few to score one split: data.folds: {folds} and "
             "train --all-folds score each image once"

@@ -47,7 +47,8 @@ def verify(
         OutputError: `RUN.verify` is there.
         Interrupted: Ctrl-C or SIGTERM; finished epochs are saved.
     """
-    run = Run(Path(folder))
+    folder = Path(folder)
+    run = Run(folder if folder.name.strip(".") else folder.resolve())  # `.` and `..` get a name
     record = read_json(run.record, what="run")
     if record.get("ended") not in ("epochs", "patience"):
         raise DataError(

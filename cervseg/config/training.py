@@ -47,11 +47,12 @@ class TrainConfig(Section):
     plot_metrics: tuple[MetricName, ...] | None = Field(
         None, description="which of them `curves.png` shows; default: all"
     )
-    epochs: int = Field(100, ge=1, description="at most")
+    epochs: int = Field(100, ge=1, le=10**6, description="at most")
     batch_size: int = Field(4, ge=1, le=1024, description="tiles a step")
     steps_per_epoch: int | None = Field(
         None,
         ge=1,
+        le=10**6,
         description="batches an epoch; default: one pass over the tiles, or as many windows as "
         "cover the fields once",
     )

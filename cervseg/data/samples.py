@@ -231,6 +231,10 @@ def field_samples(
         weights,
         seed,
     )
+    if config.class_sampling and any(sampler.holds) and not sampler.has_foreground:
+        raise ConfigError(
+            "'train.class_sampling' has the weight 0 for every class that the training images hold"
+        )
     return FieldSamples(pool, census, sampler, dataset.tile_size, config.augmentation)
 
 

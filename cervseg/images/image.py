@@ -73,30 +73,39 @@ def whole(image: Image) -> Window:
 def find_images(folder: Path) -> list[Path]:
     """List the images below a folder, sorted; hidden and unfinished ones are left out.
 
-    A Zarr is a folder, and one image: nothing in it is looked at.
+    A Zarr is a folder, and one image: nothing in it is looked at. Links to folders are followed,
+    each folder once.
 
     Raises:
         DataError: There is no such folder.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    found = []
-    for root, folders, files in os.walk(folder):
+    found, seen = [], set()
+    for root, folders, files in os.walk(folder, followlinks=True):
         here = Path(root)
+        if (place := here.resolve()) in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add(place)
         if ZARR_FILES & {*files}:
             found.append(here)
             folders.clear()
             continue
         zarrs = [name for name in folders if name.lower().endswith(".zarr")]
-        folders[:] = [n for n in folders if not n.startswith(".") and n not in zarrs]
+        folders[:] = sorted(n for n in folders if n not in zarrs and not _is_hidden(n))
         items = [here / name for name in zarrs + files]
         found += [path for path in items if _is_finished(path) and path.exists()]
     return sorted(found)
 
 
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.endswith(".partial")
+
+
 def _is_finished(path: Path) -> bool:
-    hidden, half = path.name.startswith("."), path.stem.endswith(".partial")
-    return path.suffix.lower() in SUFFIXES and not hidden and not half
+    hidden = path.name.startswith(".") or path.stem.endswith(".partial")
+    return path.suffix.lower() in SUFFIXES and not hidden
 
 
 def is_zarr(path: Path) -> bool:

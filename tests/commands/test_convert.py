@@ -128,3 +128,10 @@ def test_a_resumed_conversion_leaves_what_is_written(tmp_path, truth):
     assert [path.name for path in report.paths] == ["a.png", "b.png"]
     assert (tmp_path / "out" / "a.png").is_file()
     assert (tmp_path / "out" / "b.png").stat().st_mtime_ns == before
+
+
+def test_a_conversion_to_another_form_is_not_resumed(tmp_path, truth):
+    convert(config(tmp_path), to="masks", output=tmp_path / "out")
+
+    with pytest.raises(OutputError, match=r"a\.png: written in another form than label_images"):
+        convert(config(tmp_path), to="label_images", output=tmp_path / "out", resume=True)

@@ -102,6 +102,24 @@ def test_few_groups_are_told(folder, caplog):
     assert "4 groups are few to score one split: data.folds: 4" in caplog.text
 
 
+def test_two_groups_are_told_to_be_too_few(folder, caplog):
+    write_fields(folder / "smears", count=2)
+
+    plan("smears", overrides=["data.split={kind: fractions, train: 1, valid: 0, test: 0}"])
+
+    assert "2 groups can't be divided into training, validation and test" in caplog.text
+    assert "data.folds" not in caplog.text
+
+
+def test_classes_that_are_named_are_not_guessed(folder):
+    write_fields(folder / "smears")
+    data = {"split": "data.split={kind: fractions, train: 1, valid: 0, test: 0}"}
+
+    text = plan("smears", overrides=["data.classes={nucleus: '#0000ff'}", data["split"]])
+
+    assert list(planned(text).data.classes) == ["nucleus"]
+
+
 def test_little_memory_makes_small_batches(folder, monkeypatch):
     write_fields(folder / "smears", height=1000, width=1200, side=100)
     monkeypatch.setattr("cervseg.machine.available_memory", lambda: 1_500_000_000)

@@ -145,6 +145,15 @@ def test_a_run_trained_again_is_equal_and_leaves_nothing_behind(run):
     assert [path.name for path in run.parent.iterdir()] == ["run"]
 
 
+def test_the_run_one_is_in_is_trained_beside_it(run, monkeypatch):
+    from cervseg.commands.verifying import verify
+
+    monkeypatch.chdir(run)
+
+    assert verify(".").results[0]["equal"]
+    assert [path.name for path in run.parent.iterdir()] == ["run"]
+
+
 @pytest.mark.parametrize("where", ["history", "weights", "contract"])
 def test_the_first_difference_is_told(run, where):
     from cervseg.commands.verifying import verify

@@ -263,6 +263,15 @@ def test_weights_of_no_class_are_refused(make_fields, make_field, *, weights, me
     assert (str(caught.value), caught.value.hint) == (message, hint)
 
 
+def test_weights_that_leave_no_class_of_the_images_are_refused(make_fields):
+    field = np.zeros((90, 90, 3), np.uint8), np.eye(90, dtype=np.uint8)
+    dataset = make_fields({"a": field}, names=("nucleus", "cytoplasm"))
+
+    with pytest.raises(ConfigError, match="the weight 0 for every class that the training images"):
+        sampling(dataset, class_sampling={"nucleus": 0})
+    assert sampling(dataset, class_sampling={"nucleus": 2}).sampler.has_foreground
+
+
 def test_tiles_are_not_balanced_by_class(dataset):
     with pytest.raises(ConfigError) as caught:
         tile_samples(dataset, TrainConfig(class_sampling={"cell": 2.0}), seed=0)

@@ -27,6 +27,19 @@ def test_what_is_hidden_unfinished_or_no_image_is_left_out(tmp_path):
     assert find_images(tmp_path) == []
 
 
+def test_links_to_folders_are_followed_and_those_that_lead_back_are_not(tmp_path):
+    for name in ("in/a.png", "in/half.partial/b.png", "elsewhere/deep/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "in/link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/back").symlink_to(tmp_path / "in")
+    (tmp_path / "in/again").symlink_to(tmp_path / "in")
+
+    found = find_images(tmp_path / "in")
+
+    assert found == [tmp_path / "in/a.png", tmp_path / "in/link/deep/c.png"]
+
+
 def test_a_folder_that_is_itself_in_a_hidden_one_is_searched(tmp_path):
     (tmp_path / ".cache" / "images").mkdir(parents=True)
     (tmp_path / ".cache" / "images" / "a.png").touch()
