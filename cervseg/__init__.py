@@ -1,7 +1,7 @@
 """Segment Pap-smear images of any size: tile, train, score, infer.
 
-The five commands are functions, and so is `train --all-folds` (`cross_validate`); each takes a
-config, or the path of one, and returns a `Report`:
+What works on images and models is a function, `train --all-folds` too (`cross_validate`); each
+takes a config, or the path of one, and returns a `Report`:
 
     import cervseg
 

@@ -48,7 +48,7 @@ class InferConfig(Section):
     model: Models = Field(
         (),
         description="run or model folder, or `builtin:NAME`; several for their mean; default: "
-        "`train.output`",
+        "`train.output`, of a config without experiment `builtin:metaplastic`",
     )
     images: ConfigPath | None = Field(None, description="file or folder; default: the arguments")
     output: ConfigPath = Field(Path("cervseg-output"), description="the folder to write")
