@@ -19,6 +19,7 @@ from cervseg.contract import Contract, find_model
 from cervseg.data.folds import none_chosen
 from cervseg.data.labelled import Labelled, Read, read_labelled
 from cervseg.data.leaks import Tolerance
+from cervseg.digests import text_digest
 from cervseg.errors import ConfigError, DataError, Interrupted
 from cervseg.files import claim
 from cervseg.inference.decision import decision_for
@@ -101,7 +102,7 @@ def evaluate(
         tolerance=tolerance,
     )  # fmt: skip
     folder = Path(output) if output else _output(config, paths, name=task.name, mode=mode)
-    what = _subject(task, contracts, paths=paths, predictions=predictions)
+    what = _subject(task, paths, predictions)
     if resume and (folder / NAME).is_file():  # what is written last
         check_scored(folder, {"scored": what, "settings": score_settings(config, mode)})
         return Report("evaluate", folder, notices=(f"{folder} is complete, nothing to do",))
@@ -137,18 +138,12 @@ def _following(
     return " ".join(["cervseg tiled-infer", *words, *unnamed])
 
 
-def _subject(
-    task: Task,
-    contracts: Sequence[Contract],
-    *,
-    paths: Sequence[Path],
-    predictions: Path | str | None,
-) -> JSON:
-    """What is scored, to know it again."""
+def _subject(task: Task, paths: Sequence[Path], predictions: Path | str | None) -> JSON:
+    """What is scored, to know it again; where masks lie is nobody's business."""
     return {
         "images": [item.name for item in task.items],
         "models": [model_digest(find_model(path)) for path in paths],
-        "predictions": None if predictions is None else str(Path(predictions).resolve()),
+        "predictions": text_digest(str(Path(predictions).resolve())) if predictions else None,
     }
 
 

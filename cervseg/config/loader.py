@@ -85,7 +85,10 @@ def _read_file(path: Path, written: _Written) -> None:
     except FileNotFoundError as exc:
         raise ConfigError(f"{path}: no such config file", hint=_near_files(path)) from exc
     except IsADirectoryError as exc:
-        raise ConfigError(f"{path}: a folder, not a config file") from exc
+        raise ConfigError(
+            f"{path}: a folder, not a config file",
+            hint="cervseg config init IMAGES MASKS writes one",
+        ) from exc
     except UnicodeDecodeError as exc:
         raise ConfigError(f"{path}: not UTF-8 text") from exc
     except OSError as exc:

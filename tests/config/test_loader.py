@@ -178,7 +178,10 @@ def test_a_missing_file_is_named_with_what_is_near():
 def test_what_is_no_config_file_is_refused():
     Path("configs/x.yaml").write_bytes(b"train: \xff")
 
-    assert refusal("configs") == ("configs: a folder, not a config file", None)
+    assert refusal("configs") == (
+        "configs: a folder, not a config file",
+        "cervseg config init IMAGES MASKS writes one",
+    )
     assert refusal("configs/x.yaml") == ("configs/x.yaml: not UTF-8 text", None)
 
 
