@@ -157,31 +157,21 @@ def is_occupied(folder: Path) -> bool:
 
 
 def refuse_occupied(folder: Path, *, overwrite: bool, needed: Iterable[Path | None] = ()) -> None:
-    """Check that an output folder may be written, before any work.
-
-    Args:
-        folder: To be written.
-        overwrite: Whether an occupied one is moved aside.
-        needed: What is read for it, so must stay where it is.
+    """Check that an output folder may be written, and moved aside if it is occupied.
 
     Raises:
-        OutputError: It is occupied and `overwrite` is not set, or something needed is in it.
+        OutputError: It is occupied, and `overwrite` is not set or something needed is in it.
     """
     if not is_occupied(folder):
         return
-    place = folder.resolve()
+    problem, place = f"{folder}: the output folder is not empty", folder.resolve()
     for path in (Path.cwd(), *needed):
         if path and path.resolve().is_relative_to(place):
             what = "the folder you are in" if path == Path.cwd() else f"{path}, which is needed"
-            raise OutputError(
-                f"{folder}: the output folder is not empty, and holds {what}",
-                hint="choose another output folder",
-            )
+            raise OutputError(f"{problem}, and holds {what}", hint="choose another output folder")
     if not overwrite:
-        raise OutputError(
-            f"{folder}: the output folder is not empty",
-            hint="add --overwrite (the old one is kept as a _bak) or choose another folder",
-        )
+        hint = "add --overwrite (the old one is kept as a _bak) or choose another folder"
+        raise OutputError(problem, hint=hint)
 
 
 LOCK = ".lock"
@@ -201,7 +191,7 @@ def claim(
         folder: Made if missing.
         overwrite: Move an occupied folder to `NAME_<time>_bak` first.
         resume: Go on in an occupied folder.
-        needed: As of `refuse_occupied`.
+        needed: What is read, so must stay where it is.
 
     Raises:
         DataError: A link leads out of a folder to be resumed.

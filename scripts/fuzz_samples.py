@@ -273,6 +273,8 @@ def write_a_dataset(folder: Path) -> None:
     """Two fields, and a tile of each."""
     from cervseg.config.data import Split
     from cervseg.data.manifest import SourceRow, TileRow, describe, write_dataset
+    from cervseg.digests import pixel_digest
+    from cervseg.images.photo import open_photo
 
     _fields(folder)
     sources, tiles = [], []
@@ -282,8 +284,9 @@ def write_a_dataset(folder: Path) -> None:
         height, width = SIDES
         source = SourceRow(name, image, mask, "", "/data/1.json", name, split, "", height, width,
                            1.0, 1.0, "", f"0{number}", "", 0.1)  # fmt: skip
+        digest = pixel_digest(open_photo(folder / image).pixels)
         tile = TileRow(image, mask, name, name, split, "window", 0.5, 0, 0, height, width, 0.1,
-                       f"1{number}")  # fmt: skip
+                       digest)  # fmt: skip
         sources.append(source)
         tiles.append(tile)
     document = describe(CLASSES, scale=0.5, tile_size=32, reading="index")

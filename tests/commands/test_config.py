@@ -90,6 +90,7 @@ def test_the_schema_tells_editors_types_choices_bounds_and_meaning():
     assert train["properties"]["epochs"] == {
         "default": 100,
         "description": "at most",
+        "maximum": 1_000_000,
         "minimum": 1,
         "title": "Epochs",
         "type": "integer",

@@ -107,7 +107,7 @@ def test_rows_of_a_dataset_become_files_with_their_reading_and_scale(tmp_path):
     source = SourceRow(
         "f", "/data/f.jpg", "", "", "", "g", "valid", "", 5, 7, 6.0, 8.0, "", "0f", "", 0.0
     )
-    tile = TileRow("t/a.png", "t/a_mask.png", "f", "g", "valid", "window", 1.0, 0, 0, 5, 7, 0.0, "")
+    tile = TileRow("t/a.png", "t/a_mask.png", "f", "g", "valid", "window", 1.0, 0, 0, 5, 7, 0, "1e")
     (tmp_path / "t").mkdir()
     for name in (tile.tile, tile.mask):
         (tmp_path / name).touch()
@@ -120,4 +120,5 @@ def test_rows_of_a_dataset_become_files_with_their_reading_and_scale(tmp_path):
 
     assert (photograph.name, str(photograph.image), photograph.mask) == ("f", "/data/f.jpg", None)
     assert (photograph.reading, photograph.scale, photograph.sha256) == ("index", (6, 8), "0f")
-    assert cut == Labelled("a", tmp_path / "t/a.png", tmp_path / "t/a_mask.png", "index")
+    paths = tmp_path / "t/a.png", tmp_path / "t/a_mask.png"
+    assert cut == Labelled("a", *paths, "index", sha256="1e")

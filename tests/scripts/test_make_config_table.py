@@ -51,7 +51,7 @@ def test_every_key_has_a_row():
 @pytest.mark.parametrize(
     ("key", "value", "default"),
     [
-        ("train.epochs", "whole number from 1", "`100`"),
+        ("train.epochs", "whole number from 1 to 1000000", "`100`"),
         ("train.output", "path", "`runs/cervseg`"),
         ("train.schedule", "`flat`, `plateau`, `cosine`, `polynomial`, `step`", "`plateau`"),
         ("model.base_kernels", "[whole number, whole number]", "`[3, 3]`"),

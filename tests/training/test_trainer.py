@@ -145,9 +145,8 @@ def test_the_contract_knows_what_the_model_was_fitted_on(*, draft, make_setup, d
     contract = draft(setup)
 
     assert contract.trained_on == tuple(
-        TrainingImage(name, None, split)
-        for name, split in [(f"t{i}", "train") for i in range(4)]
-        + [(f"v{i}", "valid") for i in range(3)]
+        TrainingImage(row.sha256, None, split)
+        for row, split in zip(dataset.sources, ["train"] * 4 + ["valid"] * 3, strict=True)
     )
     assert (contract.scale, contract.tile_size, contract.seed) == (0.25, 32, 5)
     assert contract.preprocess == Preprocessing("hsv", 1.5, 0.5)
