@@ -109,9 +109,8 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
         writer = csv.writer(file, lineterminator="\n")
         quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writerow(columns)
-        for row in rows:  # a carriage return ends a line for whoever reads, if it is not quoted
-            returns = any(isinstance(v, str | Path) and "\r" in str(v) for v in row)
-            (quoting if returns else writer).writerow(row)
+        for row in rows:  # a carriage return would end a line if it were not quoted
+            (quoting if "\r" in "".join(map(str, row)) else writer).writerow(row)
 
 
 def read_csv(path: Path, columns: Sequence[str], *, what: str) -> list[dict[str, str]]:
@@ -160,13 +159,14 @@ def refuse_occupied(folder: Path, *, overwrite: bool, needed: Iterable[Path | No
     """Check that an output folder may be written, and moved aside if it is occupied.
 
     Raises:
-        OutputError: It is occupied, and `overwrite` is not set or something needed is in it.
+        OutputError: It is occupied, and `overwrite` is not set or something needed lies in it.
     """
     if not is_occupied(folder):
         return
     problem, place = f"{folder}: the output folder is not empty", folder.resolve()
     for path in (Path.cwd(), *needed):
-        if path and path.resolve().is_relative_to(place):
+        places = [path.resolve(), path.parent.resolve() / path.name] if path else []
+        if any(here.is_relative_to(place) for here in places):
             what = "the folder you are in" if path == Path.cwd() else f"{path}, which is needed"
             raise OutputError(f"{problem}, and holds {what}", hint="choose another output folder")
     if not overwrite:

@@ -391,6 +391,8 @@ def test_a_folder_that_holds_what_is_needed_is_not_put_aside(tmp_path, monkeypat
     told = refusal(out, [None, tmp_path, tmp_path / "link" / "a.png"])
     assert told.endswith(f"is not empty, and holds {tmp_path / 'link' / 'a.png'}, which is needed")
     refuse_occupied(out, overwrite=True, needed=[tmp_path / "outer", tmp_path])
+    (out / "b.png").symlink_to(tmp_path / "elsewhere.png")
+    assert refusal(out, [out / "b.png"]).endswith("b.png, which is needed")
     monkeypatch.chdir(out / "deep")
     for folder in (Path(), Path(".."), out):
         assert refusal(folder).endswith("holds the folder you are in")

@@ -19,7 +19,7 @@ from cervseg.contract import Contract, find_model
 from cervseg.data.folds import none_chosen
 from cervseg.data.labelled import Labelled, Read, read_labelled
 from cervseg.data.leaks import Tolerance
-from cervseg.digests import text_digest
+from cervseg.digests import content_digest, text_digest
 from cervseg.errors import ConfigError, DataError, Interrupted
 from cervseg.files import claim
 from cervseg.inference.decision import decision_for
@@ -132,18 +132,23 @@ def _following(
     if not paths:
         return None
     words = [config_words] if config_words else []
-    if not words or paths != [config.train.output] or fold is not None:  # a config names no fold
+    described = config_words and config.model_fields_set & {"data", "model", "train"}
+    if not described or paths != [config.train.output] or fold is not None:  # it names no fold
         words.append(shlex.join(w for path in paths for w in ("--model", str(path))))
     unnamed = [] if config.tiled_infer.images else ["IMAGES"]
     return " ".join(["cervseg tiled-infer", *words, *unnamed])
 
 
 def _subject(task: Task, paths: Sequence[Path], predictions: Path | str | None) -> JSON:
-    """What is scored, to know it again; where masks lie is nobody's business."""
+    """Digests of what is scored, to know it again."""
+    files = [
+        (item.name, item.scale, content_digest(item.image), item.mask and content_digest(item.mask))
+        for item in task.items
+    ]
     return {
-        "images": [item.name for item in task.items],
+        "images": text_digest(repr(files)),
         "models": [model_digest(find_model(path)) for path in paths],
-        "predictions": text_digest(str(Path(predictions).resolve())) if predictions else None,
+        "predictions": content_digest(Path(predictions)) if predictions else None,
     }
 
 

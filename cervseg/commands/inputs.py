@@ -1,5 +1,6 @@
 """Images to infer, and the names of their outputs."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import NamedTuple
 from cervseg.data.fields import list_problems
 from cervseg.errors import ConfigError, DataError
 from cervseg.images.image import find_images, image_name, is_zarr
+
+_RECORD = re.compile(r"inference(_\d+_of_\d+)?\.json")
 
 
 class Input(NamedTuple):
@@ -49,7 +52,11 @@ def find_inputs(paths: Sequence[Path]) -> list[Input]:
 def _outputs_below(folder: Path, found: Sequence[Path]) -> set[Path]:
     """Folders between, which `infer` or `tiled-infer` wrote."""
     between = {here for path in found for here in path.relative_to(folder).parents[:-1]}
-    return {folder / here for here in between if any((folder / here).glob("inference*.json"))}
+    return {
+        folder / here
+        for here in between
+        if any(_RECORD.fullmatch(path.name) for path in (folder / here).glob("inference*.json"))
+    }
 
 
 def _name_below(folder: Path, path: Path) -> str:

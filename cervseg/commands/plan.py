@@ -168,12 +168,12 @@ def _fit_machine(facts: Facts, data: DataConfig, name: str) -> tuple[list[Choice
 def _notices(facts: Facts, data: DataConfig, *, unread: int) -> Iterator[str]:
     if unread:
         yield f"not read and not counted: {unread} of the images; cervseg dataset-check tells why"
-    if facts.groups < LEAST_GROUPS:
+    if facts.groups < LEAST_GROUPS and data.split.kind == "fractions":
         yield (
             f"{facts.groups} groups can't be divided into training, validation and test: "
             "add images of other slides, or group by less"
         )
-    elif facts.groups < FEW_GROUPS and data.folds is None:
+    elif LEAST_GROUPS <= facts.groups < FEW_GROUPS and data.folds is None:
         folds = min(5, facts.groups)
         yield (
             f"{facts.groups} groups are few to score one split: data.folds: {folds} and "

@@ -101,7 +101,8 @@ def check_scored(folder: Path, notes: dict[str, JSON]) -> None:
         ConfigError: It is of something else, or was scored otherwise.
     """
     old = read_json(folder / "scores.json", what="table of scores")
-    different = [key for key, value in notes.items() if old.get(key) != value]
+    told = {"scored": "images, masks or models", "settings": "settings"}
+    different = [told.get(key, key) for key, value in notes.items() if old.get(key) != value]
     if different:
         raise ConfigError(
             f"{folder}: holds another evaluation, of other {' and '.join(different)}",

@@ -129,8 +129,9 @@ def _different_weights(
 
     networks = [load_model(r.model, c) for r, c in zip(runs, contracts, strict=True)]
     for one, other in zip(*(network.weights for network in networks), strict=True):
-        far = float(np.abs(np.asarray(one) - np.asarray(other)).max(initial=0))
-        if far != 0:  # what is not a number differs, too
+        values = np.asarray(one), np.asarray(other)
+        if not np.array_equal(*values, equal_nan=True):
+            far = float(np.abs(values[0] - values[1]).max(initial=0))
             yield f"weights {one.path}, by up to {far:.3g}"
     runtime.forget_models()
 

@@ -49,7 +49,8 @@ def _matched(name: str, pattern: re.Pattern[str]) -> str:
         raise ConfigError(f"'data.group_pattern' does not match image name {name!r}")
     group = match.group(1) if pattern.groups else match.group(0)
     if not group:
-        raise ConfigError(f"'data.group_pattern': the parenthesis is empty for {name!r}")
+        what = "the parenthesis is empty" if pattern.groups else "it matches nothing"
+        raise ConfigError(f"'data.group_pattern': {what} for {name!r}")
     return str(group)
 
 

@@ -40,8 +40,8 @@ class TileSampler:
 
     def __len__(self) -> int:
         free = self.batch_size * (1 - self._share)  # places a batch for any tile, in the mean
-        passed = len(self.foreground) / (free or self.batch_size)
-        return self.steps or math.ceil(passed - 1e-9)
+        free = free if free >= 0.5 else self.batch_size  # hardly any: as many steps as for all
+        return self.steps or math.ceil(len(self.foreground) / free - 1e-9)
 
     @property
     def _share(self) -> float:

@@ -1,5 +1,6 @@
 """The kinds of `data.source`: each lists its photographs and the truth of each."""
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -28,6 +29,8 @@ from cervseg.data.truth import (
 )
 from cervseg.errors import ConfigError, DataError
 from cervseg.images.image import find_images, image_name
+
+log = logging.getLogger("cervseg")
 
 S = TypeVar("S", FolderSource, GeojsonSource, CocoSource, LabelImageSource)
 
@@ -123,13 +126,15 @@ def _by_any_name(
     return found, problems
 
 
-def _strays(
-    config: DataConfig, truths: Collection[object | None], unused: Iterable[Path | str]
-) -> list[str]:
-    """Annotations of no image, where one of them may be that of an image taken for background."""
-    if config.missing_mask == "error" or None not in truths:
-        return []
-    return [f"{name}: no image of this name" for name in unused]
+def _tell_strays(
+    config: DataConfig, truths: Collection[object | None], unused: Sequence[Path | str]
+) -> None:
+    """Tell of annotations of no image, where one may be that of an image taken for background."""
+    if config.missing_mask == "background" and None in truths and unused:
+        log.warning(
+            "annotations of no image: %d, as %s; images without one count as background",
+            len(unused), unused[0],
+        )  # fmt: skip
 
 
 def _list_folders(source: FolderSource, config: DataConfig) -> Listed:
@@ -167,7 +172,8 @@ def _list_geojson(source: GeojsonSource, config: DataConfig) -> Listed:
         files, wrong = _by_any_name(find_images(part.images), found)
         problems += wrong
         taken = set(files.values())
-        problems += _strays(config, taken, [path for path in found if path not in taken])
+        strays = [p for p in found if p not in taken and p.suffix.lower() == ".geojson"]
+        _tell_strays(config, taken, strays)
         for image, file in files.items():
             truth = GeojsonFile(file, source.rename) if file else None
             pairs.append(_Pair(split, image, file, truth))
@@ -176,35 +182,33 @@ def _list_geojson(source: GeojsonSource, config: DataConfig) -> Listed:
 
 
 def _list_coco(source: CocoSource, config: DataConfig) -> Listed:
-    pairs, problems = [], []
+    pairs = []
     for split, part in _per_split(source, ("images", "annotations")):
         images, file = find_images(part.images), read_coco(part.annotations)
         names = [file.find(image.relative_to(part.images).as_posix()) for image in images]
         unused = set(file.images) - set(names)
-        strays = [f"{file.path}: {n!r}" for n in sorted(unused) if file.images[n].annotations]
-        problems += _strays(config, names, strays)
+        strays = [f"{n!r} in {file.path}" for n in sorted(unused) if file.images[n].annotations]
+        _tell_strays(config, names, strays)
         for image, name in zip(images, names, strict=True):
             truth = CocoImage(file, name, source.rename) if name is not None else None
             pairs.append(_Pair(split, image, part.annotations if truth else None, truth))
-    fields, missing = _listed(pairs, source.scale, config=config, missing=NOT_IN_COCO)
-    return Listed(fields, problems + missing)
+    return _listed(pairs, source.scale, config=config, missing=NOT_IN_COCO)
 
 
 def _list_label_images(source: LabelImageSource, config: DataConfig) -> Listed:
     names = tuple(config.classes)
     index = names.index(source.class_name or names[0]) + 1
-    pairs, problems = [], []
+    pairs = []
     for split, part in _per_split(source, ("images", "masks")):
         images = find_images(part.images)
         files = find_label_images(images, part.masks)
         known = {path.resolve() for path in (*images, *filter(None, files.values()))}
         unused = [path for path in find_images(part.masks) if path.resolve() not in known]
-        problems += _strays(config, files.values(), unused)
+        _tell_strays(config, files.values(), unused)
         for image, file in files.items():
             truth = LabelImage(file, index) if file else None
             pairs.append(_Pair(split, image, file, truth))
-    fields, missing = _listed(pairs, source.scale, config=config, missing=NO_MASK)
-    return Listed(fields, problems + missing)
+    return _listed(pairs, source.scale, config=config, missing=NO_MASK)
 
 
 SOURCES: dict[type, Callable[..., Listed]] = {

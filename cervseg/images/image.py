@@ -73,8 +73,8 @@ def whole(image: Image) -> Window:
 def find_images(folder: Path) -> list[Path]:
     """List the images below a folder, sorted; hidden and unfinished ones are left out.
 
-    A Zarr is a folder, and one image: nothing in it is looked at. Links to folders are followed,
-    each folder once.
+    A Zarr is a folder, and one image: nothing in it is looked at. Links to folders elsewhere are
+    followed, each folder once.
 
     Raises:
         DataError: There is no such folder.
@@ -84,7 +84,7 @@ def find_images(folder: Path) -> list[Path]:
     found, seen = [], set()
     for root, folders, files in os.walk(folder, followlinks=True):
         here = Path(root)
-        if (place := here.resolve()) in seen:  # a link that leads back
+        if (place := here.resolve()) in seen or (here != folder and _leads_back(here, folder)):
             folders.clear()
             continue
         seen.add(place)
@@ -97,6 +97,14 @@ def find_images(folder: Path) -> list[Path]:
         items = [here / name for name in zarrs + files]
         found += [path for path in items if _is_finished(path) and path.exists()]
     return sorted(found)
+
+
+def _leads_back(link: Path, folder: Path) -> bool:
+    """Whether a link leads into the folder that is looked through anyway, or to one around it."""
+    if not link.is_symlink():
+        return False
+    place, whole = link.resolve(), folder.resolve()
+    return place.is_relative_to(whole) or whole.is_relative_to(place)
 
 
 def _is_hidden(name: str) -> bool:

@@ -31,6 +31,9 @@ Values = NDArray[np.uint8] | NDArray[np.int64]
 THRESHOLD = 128
 """Foreground from this value of the largest channel on."""
 
+DARK = 4095
+"""Up to this, grey levels of 16 bits are rather of 12, or numbers of objects."""
+
 INDEX_LIMIT = 32
 """A mask whose brightest value is below holds indices, not grey levels."""
 
@@ -142,18 +145,21 @@ def interpret_mask(
 
 
 def _as_bytes(values: Values, path: Path) -> Values:
-    """Grey levels of 0 to 255; of 16 bits, unless they hold no more, the upper half.
+    """Grey levels of 0 to 255; of 16 bits the upper half.
 
     Raises:
-        DataError: Several levels above 65535.
+        DataError: Several levels, the brightest of which is far from white.
     """
     brightest = int(values.max(initial=0))
     if brightest <= 255:
         return values
     if ((values == 0) | (values == brightest)).all():  # whatever number stands for white
         return np.where(values > 0, np.uint8(255), np.uint8(0))
-    if brightest > 65535:
-        raise DataError(f"{path}: values up to {brightest}, but a mask has 8 or 16 bits")
+    if brightest <= DARK or brightest > 65535:
+        raise DataError(
+            f"{path}: values up to {brightest}, neither of 8 nor of all 16 bits",
+            hint="save it with 8 bits; numbers of objects are read by kind: label_images",
+        )
     return eight_bit(values)
 
 
@@ -277,16 +283,18 @@ def write_mask(path: Path, mask: Mask, palette: list[int]) -> None:
 def read_prediction(path: Path, classes: Classes) -> Mask:
     """Read a mask that somebody predicted: indices where it is dark, else as classes show it.
 
-    A mask whose brightest value is below 32, but for 255 beside classes, holds class indices; any
-    other is thresholded for one class, and matched to the class colours for several.
+    A mask whose brightest value is below 32 holds class indices; any other is thresholded for one
+    class, and matched to the class colours for several.
 
     Raises:
         DataError: The file is missing or broken, or its values are no classes.
     """
     with decoding(path), open_pillow(path) as file:
         values = _values(_opaque(file))
-    known = values[values != IGNORE]
-    with_ignored = 0 < known.max(initial=0) <= len(classes)
-    if with_ignored or values.max(initial=0) < INDEX_LIMIT:
+    brightest = values.max(initial=0)
+    if brightest == IGNORE and 0 < values[values < IGNORE].max(initial=0) <= len(classes):
+        problem = f"{path}: class indices or black and white? It holds 255 beside classes"
+        raise DataError(problem, hint="predict a class for every pixel")
+    if brightest < INDEX_LIMIT:
         return read_mask(path, classes, "index").mask
     return read_mask(path, classes, "threshold" if classes.is_binary else "colour").mask

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -95,6 +96,7 @@ class TileBatches(Batches):
         self.tiles = tiles
         self.classes = classes
         self.devices = devices
+        self._known: set[Path] = set()
 
     def __len__(self) -> int:
         return -(-len(self.tiles) // self.batch_size)
@@ -104,7 +106,8 @@ class TileBatches(Batches):
         tiles = self.tiles[step * self.batch_size :][: self.batch_size]
         filled = -(-len(tiles) // self.devices) * self.devices
         share = range(filled)[self.team.share(filled)]
-        samples = [read_tile(tiles[min(place, len(tiles) - 1)], self.classes) for place in share]
+        chosen = [tiles[min(place, len(tiles) - 1)] for place in share]
+        samples = [read_tile(tile, self.classes, self._known) for tile in chosen]
         return [
             (image, mask if place < len(tiles) else np.full_like(mask, IGNORE))
             for place, (image, mask) in zip(share, samples, strict=True)

@@ -170,7 +170,7 @@ def test_an_evaluation_of_something_else_is_not_taken_for_this_one(packaged):
     again = cervseg.evaluate(predictions="masks", **common, resume=True)
     assert again.notices == ("scores is complete, nothing to do",)
     for other in ({"predictions": "others"}, {"model": "builtin:metaplastic"}):
-        with pytest.raises(ConfigError, match="^scores: holds another evaluation, of other scored"):
+        with pytest.raises(ConfigError, match="^scores: .* of other images, masks or models"):
             cervseg.evaluate(**other, **common, resume=True)
 
 

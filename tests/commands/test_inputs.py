@@ -36,7 +36,9 @@ def test_images_of_a_folder_are_named_by_their_place_in_it_without_suffix(tmp_pa
 
 def test_what_an_inference_wrote_is_no_photograph_unless_it_is_named(tmp_path):
     make(tmp_path, "a.png", "deep/b.png", "deep/out/masks/b.png", "old_bak/overlays/a.jpg")
-    for record in ("deep/out/inference.json", "old_bak/inference_1_of_2.json"):
+    for record in (
+        "deep/out/inference.json", "old_bak/inference_1_of_2.json", "deep/inference_notes.json"
+    ):  # fmt: skip
         (tmp_path / record).write_text("{}")
 
     assert [item.name for item in find_inputs([tmp_path])] == ["a", "deep/b"]

@@ -34,10 +34,15 @@ def test_links_to_folders_are_followed_and_those_that_lead_back_are_not(tmp_path
     (tmp_path / "in/link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere/back").symlink_to(tmp_path / "in")
     (tmp_path / "in/again").symlink_to(tmp_path / "in")
+    (tmp_path / "in/around").symlink_to(tmp_path)
+    (tmp_path / "in/z").mkdir()
+    (tmp_path / "in/z/d.png").touch()
+    (tmp_path / "in/alias").symlink_to(tmp_path / "in/z")
 
     found = find_images(tmp_path / "in")
 
-    assert found == [tmp_path / "in/a.png", tmp_path / "in/link/deep/c.png"]
+    names = ("a.png", "link/deep/c.png", "z/d.png")
+    assert found == [tmp_path / "in" / name for name in names]
 
 
 def test_a_folder_that_is_itself_in_a_hidden_one_is_searched(tmp_path):
