@@ -100,22 +100,12 @@ def train(
     if not team.leads:
         return _follow(config, team, fold=fold)
     tolerance = Tolerance(allow_leak)
-    dataset = open_fold(config.data.output, fold, hint="add --fold K or --all-folds")
-    dataset.require_options(config.data)
-    dataset.require_sources("valid")
-    with tolerance.tolerating():
-        refuse_leaks(dataset.sources)
-    for item in labelled_sources(dataset, dataset.sources_of("valid")):
-        image = open_image(item.image)
-        require_unchanged(item, image.read(whole(image)))
-    if start := config.train.start_from:
-        with tolerance.tolerating():
-            refuse_seen(dataset, Contract.load(find_model(start)))
+    dataset = _open_dataset(config, fold, tolerance)
     run = Run(config.train.output)
     # A run that came to no epoch's end, refused for a wrong key say, is in nobody's way.
     afresh = run.has_only_begun()
     resumed = resume and run.record.is_file() and not afresh
-    needed = (start, dataset.folder)
+    needed = (config.train.start_from, dataset.folder)
     with (
         claim(run.folder, overwrite=overwrite, resume=resumed or afresh, needed=needed),
         logged(run),
@@ -146,6 +136,22 @@ def train(
     if config_words and fold is not None:
         config_words += f" --fold {fold}"
     return _report(run, contract, state, config_words=config_words)
+
+
+def _open_dataset(config: Config, fold: int | None, tolerance: Tolerance) -> Dataset:
+    """The dataset, as it was cut, without leaks in it or from what the training starts from."""
+    dataset = open_fold(config.data.output, fold, hint="add --fold K or --all-folds")
+    dataset.require_options(config.data)
+    dataset.require_sources("valid")
+    with tolerance.tolerating():
+        refuse_leaks(dataset.sources)
+    for item in labelled_sources(dataset, dataset.sources_of("valid")):
+        image = open_image(item.image)
+        require_unchanged(item, image.read(whole(image)))
+    if start := config.train.start_from:
+        with tolerance.tolerating():
+            refuse_seen(dataset, Contract.load(find_model(start)))
+    return dataset
 
 
 def _write_config(run: Run, config: Config) -> None:
