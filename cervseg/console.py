@@ -61,16 +61,19 @@ def _send_to_nowhere(stream: TextIO) -> None:
 def write_out(text: str) -> None:
     """Write a text and a newline to stdout.
 
-    A reader that went away (`cervseg … | head`) is no error. File names that are no UTF-8 go out
-    as the bytes they are.
+    A reader that went away (`cervseg … | head`) is no error. File names go out as the bytes
+    they are, whatever the terminal's encoding.
 
     Raises:
         OSError: The disk behind stdout is full, say.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")
     try:
-        print(text, flush=True)  # noqa: T201 - the one print
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.flush()
+            sys.stdout.buffer.write(os.fsencode(f"{text}\n"))
+            sys.stdout.flush()
+        else:
+            print(text, flush=True)  # noqa: T201 - the one print
     except OSError as exc:
         _send_to_nowhere(sys.stdout)
         if not isinstance(exc, BrokenPipeError):

@@ -237,3 +237,12 @@ def test_a_closed_stream_is_no_error(closed):
     done = subprocess.run(["bash", "-c", command, sys.executable, code], capture_output=True)
 
     assert done.returncode == 0
+
+
+def test_a_name_goes_out_as_it_is_whatever_the_terminals_encoding():
+    code = "from cervseg.console import write_out\nwrite_out('ev_ü\\udcff')"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+
+    assert (done.returncode, done.stdout) == (0, b"ev_\xc3\xbc\xff\n")

@@ -109,15 +109,16 @@ def read_coco(path: Path) -> CocoFile:
     """Read a COCO file.
 
     Raises:
-        DataError: Missing, over 512 MB, broken; two images of one name; an annotation of an image
+        DataError: Missing, over 512 MB, broken; two images of one name; two categories of one id;
+            an annotation of an image
             or a category that is not in the file.
     """
     document = as_mapping(read_document(path, what="COCO"), where=str(path))
     categories: dict[Key, str] = {}
     for where, _, item in _items(document, "categories", one="category", path=path):
-        categories[_key(item, "id", where=where)] = as_text(
-            item.get("name"), where=f"{where}: name"
-        )
+        key, name = _key(item, "id", where=where), as_text(item.get("name"), where=f"{where}: name")
+        if categories.setdefault(key, name) != name:
+            raise DataError(f"{where}: another category has this id: {shown(categories[key])}")
     names: dict[Key, str] = {}
     images: dict[str, _Image] = {}
     for where, _, item in _items(document, "images", one="image", path=path):

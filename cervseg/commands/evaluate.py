@@ -192,7 +192,11 @@ def _score(
     """Score every image; tell what was scored how, and the losses of a single model."""
     settings = config.evaluate
     scored = Scored(
-        task.classes, settings.overlays, tolerance=settings.surface_tolerance, mpp=settings.mpp
+        task.classes,
+        settings.overlays,
+        tolerance=settings.surface_tolerance,
+        min_cell_area=settings.min_cell_area,
+        mpp=settings.mpp,
     )
     assess: Callable[[Labelled, Read], None] | None = None
     losses: dict[str, float] = {}
@@ -249,7 +253,7 @@ def _write(
         counts=scored.counts,
         objects=scored.objects,
     )
-    drawn, paths, page = scored.draw(folder), write_evaluation(folder, evaluation), folder / NAME
+    paths, drawn, page = write_evaluation(folder, evaluation), scored.draw(folder), folder / NAME
     write_page([folder], page)
     return Report(
         "evaluate",
@@ -257,6 +261,10 @@ def _write(
         results=evaluation.results(),
         paths=(*paths, *drawn, page),
         failures=tuple(scored.failures),
-        notices=(*task.notices, *([f"these scores are on {warning}"] if warning else [])),
+        notices=(
+            *task.notices,
+            *scored.specks(),
+            *([f"these scores are on {warning}"] if warning else []),
+        ),
         tables=score_tables(evaluation),
     )

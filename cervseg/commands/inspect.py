@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from cervseg import runtime
 from cervseg.arrays import Tensor
+from cervseg.bounds import printable
 from cervseg.commands.draft import draft_contract
 from cervseg.config import Config
 from cervseg.config.keys import kinds_of, section_models
@@ -59,8 +60,8 @@ class Card(NamedTuple):
         scores = re.search(r"^## Scores\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
         return cls(
             text,
-            " ".join(first[1].split()) if first else "",
-            tuple(scores[1].strip().splitlines()) if scores else (),
+            printable(" ".join(first[1].split())) if first else "",
+            tuple(map(printable, scores[1].strip().splitlines())) if scores else (),
         )
 
 

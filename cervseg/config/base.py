@@ -23,7 +23,8 @@ def expand_path(value: object) -> object:
     """Expand `~`, `${NAME}` and `${NAME:-default}`.
 
     Raises:
-        ValueError: A variable without a default is not set, or `~name` is nobody's home.
+        ValueError: Nothing is left, a variable without a default is not set, or `~name` is
+            nobody's home.
     """
     if not isinstance(value, str):
         return value
@@ -37,8 +38,11 @@ def expand_path(value: object) -> object:
             raise ValueError(f"the environment variable {name} is not set")
         return found
 
+    expanded = _VARIABLE.sub(look_up, value)
+    if not expanded:
+        raise ValueError(f"an empty path: {value}")
     try:
-        return Path(_VARIABLE.sub(look_up, value)).expanduser()
+        return Path(expanded).expanduser()
     except RuntimeError as exc:
         raise ValueError(f"no home folder for {value!r}") from exc
 

@@ -10,6 +10,9 @@ from cervseg.classes import Classes, parse_colour
 from cervseg.config.base import ConfigPath, Section
 from cervseg.config.sources import LabelImageSource, Sources
 
+RESERVED = ("background", "ignore")
+"""What `rename` may lead to besides the classes; no class is called so."""
+
 Split = Literal["train", "valid", "test"]
 
 Weight = Annotated[float, Field(ge=0, le=1)]
@@ -161,7 +164,7 @@ class DataConfig(Section):
     def _check_classes(cls, classes: dict[str, str]) -> dict[str, str]:
         for name, colour in classes.items():
             parse_colour(colour)
-            if not re.fullmatch(r"[A-Za-z][\w -]*", name) or name.lower() == "background":
+            if not re.fullmatch(r"[A-Za-z][\w -]*", name) or name.lower() in RESERVED:
                 raise ValueError(f"{name!r} can't name a class")
         if len({c.lower() for c in classes.values()} | {"#000000"}) != len(classes) + 1:
             raise ValueError("two classes have one colour, or one is black like the background")
@@ -201,7 +204,7 @@ class DataConfig(Section):
         return self
 
     def _check_source_classes(self) -> None:
-        known = {*self.classes, "background", "ignore"}
+        known = {*self.classes, *RESERVED}
         for source in self.source:
             for name in getattr(source, "rename", {}).values():
                 if name not in known:

@@ -24,6 +24,12 @@ class EvaluateConfig(Section):
     surface_tolerance: float = Field(
         2.0, ge=0, le=1000, description="of `surface_dice`: full-size pixels an outline may be off"
     )
+    min_cell_area: int = Field(
+        200,
+        ge=1,
+        le=10**9,
+        description="smaller objects are no cells, in truth as in prediction: full-size pixels",
+    )
     mpp: float | None = Field(
         None,
         ge=1e-4,

@@ -7,35 +7,60 @@ import numpy as np
 
 from cervseg.reporting.charts import words
 from cervseg.reporting.page import Comparison, PageTable, Subject
+from cervseg.reporting.scored import TRUTH
 from cervseg.scoring.intervals import bootstrap_interval
+
+FEWEST = 6
+"""Pairs of which a verdict is given: that five differ alike happens by chance once in sixteen."""
 
 
 def compare(subjects: Sequence[Subject]) -> Comparison | None:
-    """Each evaluation beside the first one, by the images that both have scored."""
+    """Each evaluation beside the first one, by the images that both have scored.
+
+    An image of the same name, but of another truth, is another image.
+    """
     scored = [subject for subject in subjects if subject.scores]
     if len(scored) < 2:
         return None
-    first, rows = scored[0], []
+    first, rows, strangers = scored[0], [], set[str]()
     for other in scored[1:]:
         assert first.scores is not None and other.scores is not None
         for key, mine in first.scores.items():
+            if key[1] in TRUTH:
+                continue
             theirs = other.scores.get(key, {})
             both = [name for name in mine if name in theirs]
-            change = [theirs[name] - mine[name] for name in both]
+            strange = [
+                name
+                for name in both
+                if _truth_of(first, key[0], name) != _truth_of(other, key[0], name)
+            ]
+            strangers.update(strange)
+            change = [theirs[name] - mine[name] for name in both if name not in strange]
             known = [value for value in change if not math.isnan(value)]
             if not known:
                 continue
             low, high = bootstrap_interval(known, seed=0)
             verdict = "none to be told" if low <= 0 <= high else "lower" if high < 0 else "higher"
+            if len(known) < FEWEST:
+                verdict = "too few images"
             rows.append((other.name, key[0], words(key[1]), f"{np.mean(known):+.3f}",
                          f"{low:+.3f} to {high:+.3f}", str(len(known)), verdict))  # fmt: skip
     note = (
         f"Mean difference to the first, {first.name}, over images that both have scored, with the "
         "95 % interval of the paired bootstrap. An interval over 0 tells no difference."
     )
+    if strangers:
+        named = ", ".join(sorted(strangers)[:10]) + (", …" if len(strangers) > 10 else "")
+        note += f" Left out, since their truth differs under the same name: {named}."
     compared = {row[0] for row in rows}
-    strange = [other.name for other in scored[1:] if other.name not in compared]
-    if strange:
-        note += f" No image that the first has scored has a score in {', '.join(strange)}."
+    alone = [other.name for other in scored[1:] if other.name not in compared]
+    if alone:
+        note += f" No image that the first has scored has a score in {', '.join(alone)}."
     columns = ("evaluation", "class", "score", "difference", "95 % interval", "images", "verdict")
     return Comparison(note, PageTable("", columns, rows))
+
+
+def _truth_of(subject: Subject, class_name: str, image: str) -> list[float | None]:
+    scores = subject.scores or {}
+    return [scores.get((class_name, key), {}).get(image) for key in TRUTH]

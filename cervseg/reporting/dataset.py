@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cervseg.bounds import printable
 from cervseg.files import writing
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def plot_dataset(path: Path, heading: str, *, bars: Bars, samples: Samples) -> N
     count = len(bars) + len(samples)
     rows = -(-count // COLUMNS)
     figure = Figure(figsize=(3.4 * COLUMNS, 2.9 * rows + 0.5), layout="constrained")
-    figure.suptitle(heading)
+    figure.suptitle(printable(heading), parse_math=False)  # a folder's name may hold any sign
     panels = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
     for axes, (title, numbers) in zip(panels, bars.items(), strict=False):
         _draw_bars(axes, title, numbers, colours=colours)

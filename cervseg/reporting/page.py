@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cervseg.reporting.charts import Chart
+from cervseg.reports import JSON
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,16 @@ class Comparison(NamedTuple):
 
     note: str
     table: PageTable
+
+
+def as_text(value: JSON, depth: int = 0) -> str:
+    """A value of a JSON file as a person reads it, a line for each key."""
+    if isinstance(value, Mapping):
+        lines = [f"{key}: {as_text(part, depth + 1)}" for key, part in value.items()]
+        return "\n".join(lines) if depth == 0 else ", ".join(lines)
+    if isinstance(value, list | tuple):
+        return ", ".join(as_text(part, depth + 1) for part in value)
+    return "" if value is None else str(value)
 
 
 def render(title: str, subjects: Sequence[Subject], comparison: Comparison | None = None) -> str:

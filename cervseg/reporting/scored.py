@@ -17,6 +17,9 @@ from cervseg.scoring.summary import SCORES, scale_name
 HEADLINE = ("dice", "iou", "cell_recall", "cell_match", "panoptic_quality")
 """Scores that are read first."""
 
+TRUTH = ("empty_accuracy", "cells")
+"""Of an image, whatever was predicted: where these differ, so does what is compared with."""
+
 IN_TABLE = ("dice", "iou", "precision", "recall", "cell_recall", "panoptic_quality", "surface_dice")
 """Scores in a table of trainings; the JSON beside it has all."""
 

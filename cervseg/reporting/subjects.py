@@ -1,4 +1,4 @@
-"""What a page tells of an evaluation or a run, read from the files in its folder."""
+"""What a page tells of an evaluation, or of any folder, read from the files in it."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,15 +18,15 @@ from cervseg.reporting.charts import (
     Line,
     reliability_chart,
     sweep_charts,
-    training_charts,
     words,
 )
 from cervseg.reporting.embedded import Pictures
 from cervseg.reporting.inferred import read_output
-from cervseg.reporting.page import Headline, PageTable, Subject, Text
+from cervseg.reporting.page import Headline, PageTable, Subject, Text, as_text
 from cervseg.reporting.repeats import read_repeats
-from cervseg.reporting.scored import HEADLINE
+from cervseg.reporting.scored import HEADLINE, TRUTH
 from cervseg.reporting.scores import FITTED, LEAKED
+from cervseg.reporting.trained import read_run
 from cervseg.reports import JSON
 from cervseg.runs import Run
 from cervseg.scoring.calibration import COARSE
@@ -78,21 +78,23 @@ def read_evaluation(path: Path, parts: Sequence[Path]) -> Subject:
     try:
         classes = cast(list[dict[str, JSON]], document["classes"])
         heading = str(document["heading"])
-        failed = cast(list[str], document.get("failed", []))
+        failed = [str(name) for name in cast(list[str], document.get("failed", []))]
         compared = document.get("compared") or 0
         errors = cast(dict[str, float], document.get("calibration_error", {}))
-        headline = tuple(h for record in classes for h in _headline(record))
-        tables = [_summary_table(record) for record in classes]
-        tables += [_image_table(record) for record in classes]
+        summaries = [summary for record in classes for summary in _summaries(record)]
+        headline = tuple(h for name, summary in summaries for h in _headline(name, summary))
+        first, *more = [_summary_table(name, summary) for name, summary in summaries]
+        more += [_image_table(record) for record in classes]
+        more += _confusion_table(document)
         scores = {
             (str(record["class"]), score): {
                 str(row["image"]): _number(row[score])
                 for row in cast(list[dict[str, JSON]], record["images"])
             }
             for record in classes
-            for score in HEADLINE
+            for score in (*HEADLINE, *TRUTH)
         }
-    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
         raise DataError(f"{path}: not a table of scores: {one_line(repr(exc))}") from exc
     warnings = [
         f"{doubt}: these scores say little of new images"
@@ -100,43 +102,57 @@ def read_evaluation(path: Path, parts: Sequence[Path]) -> Subject:
         if heading.startswith(doubt)  # behind it stand names, which may hold any word
     ]
     if failed:
-        warnings.append(f"could not be scored: {', '.join(map(str, failed))}")
+        warnings.append(f"could not be scored: {', '.join(failed)}")
     if "allowed_leak" in document:
-        warnings.append(f"a leak was allowed: {_as_text(document['allowed_leak'])}")
+        warnings.append(f"a leak was allowed: {as_text(document['allowed_leak'])}")
     pictures = Pictures(parts)
+    cells, fields = pictures.cells(), pictures.fields()  # in this order: cells take little
+    if pictures.left_out:
+        warnings.append(
+            f"{pictures.left_out} pictures are too much for a page; they lie in the folders "
+            "pictures and cells"
+        )
     return Subject(
         str(path.parent),
         told=heading + (NONE_SEEN.format(compared) if compared else ""),
         warnings=tuple(warnings),
         headline=headline,
-        tables=(tables[0], *_fates(parts), *tables[1:]),
+        tables=(first, *_fates(parts), *more),
         charts=tuple(_charts(parts, errors)),
-        fields=tuple(pictures.fields()),
-        cells=tuple(pictures.cells()),
-        texts=(Text("How it was scored", _as_text(document.get("settings"))),),
+        fields=tuple(fields),
+        cells=tuple(cells),
+        texts=(Text("How it was scored", as_text(document.get("settings"))),),
         scores=scores,
     )
 
 
-def _headline(record: Mapping[str, JSON]) -> Iterator[Headline]:
-    scores = cast(Mapping[str, Mapping[str, JSON]], record["scores"])
-    for name in HEADLINE:
-        one = scores[name]
+_Summary = Mapping[str, Mapping[str, JSON]]
+
+
+def _summaries(record: Mapping[str, JSON]) -> list[tuple[str, _Summary]]:
+    """Of a class; where files have several scales, of each: a mean over all is a score of none."""
+    name, apart = str(record["class"]), cast(Mapping[str, _Summary], record.get("apart") or {})
+    named = [(f"{name}, {scale}", summary) for scale, summary in apart.items()]
+    return named or [(name, cast(_Summary, record["scores"]))]
+
+
+def _headline(name: str, scores: _Summary) -> Iterator[Headline]:
+    for score in HEADLINE:
+        one = scores[score]
         detail = (f"95 % {_shown(one['low'])} to {_shown(one['high'])}, n = {one['images']}; "
                   f"all background {_shown(one['baseline'])}")  # fmt: skip
-        yield Headline(f"{record['class']}, {words(name)}", _shown(one["mean"]), detail)
+        yield Headline(f"{name}, {words(score)}", _shown(one["mean"]), detail)
 
 
-def _summary_table(record: Mapping[str, JSON]) -> PageTable:
-    scores = cast(Mapping[str, Mapping[str, JSON]], record["scores"])
+def _summary_table(name: str, scores: _Summary) -> PageTable:
     rows = [
-        (words(name), _shown(one["mean"]), f"{_shown(one['low'])} to {_shown(one['high'])}",
+        (words(score), _shown(one["mean"]), f"{_shown(one['low'])} to {_shown(one['high'])}",
          _shown(one["baseline"]), str(one["images"]))
-        for name, one in scores.items() if one["images"]
+        for score, one in scores.items() if one["images"]
     ]  # fmt: skip
     columns = ("score", "mean", "95 % interval", "all background", "images")
     note = "Means over images; intervals by the bootstrap over images, not over trainings."
-    return PageTable(f"Scores: {record['class']}", columns, rows, note)
+    return PageTable(f"Scores: {name}", columns, rows, note)
 
 
 def _image_table(record: Mapping[str, JSON]) -> PageTable:
@@ -152,6 +168,17 @@ def _image_table(record: Mapping[str, JSON]) -> PageTable:
     columns = ("image", *map(words, IN_TABLE))
     note = "Worst first; a click on a column sorts by it."
     return PageTable(f"Images: {record['class']}", columns, rows, note, sortable=True)
+
+
+def _confusion_table(document: Mapping[str, JSON]) -> Iterator[PageTable]:
+    if "confusion" not in document:
+        return
+    confusion = cast(Mapping[str, list[JSON]], document["confusion"])
+    names = list(map(str, confusion["classes"]))
+    pixels = cast(list[list[JSON]], confusion["pixels"])
+    rows = [(name, *map(str, row)) for name, row in zip(names, pixels, strict=True)]
+    note = "Pixels of all images together: rows truth, columns prediction."
+    yield PageTable("Taken for one another", ("truth", *names), rows, note)
 
 
 def _fates(parts: Sequence[Path]) -> tuple[PageTable, ...]:
@@ -203,88 +230,10 @@ def _coarse(bins: Bins) -> Line:
     return Line("evaluated", across.tolist(), up.tolist())
 
 
-def read_run(run: Run) -> Subject:
-    """Read what `train` wrote: curves, calibration, config, versions."""
-    record = read_json(run.record, what="record of a run") if run.record.is_file() else {}
-    charts: list[Chart] = []
-    if run.history_table.is_file():
-        rows = read_csv(run.history_table, ("epoch",), what="history")
-        history = {name: [_float(row[name]) for row in rows] for name in (rows[0] if rows else {})}
-        charts += training_charts(history)
-    charts += _calibration_charts(run)
-    texts = [
-        Text(path.name, path.read_text(encoding="utf-8", errors="replace"))
-        for path in (run.config, run.log)
-        if path.is_file()
-    ]
-    shown = {k: v for k, v in record.items() if k not in ("format", "data") and v != []}
-    if isinstance(peak := record.get("peak_memory"), int):
-        shown["peak_memory"] = f"{peak / 1e9:.2f} GB"
-    flat = [(words(key), _as_text(value)) for key, value in shown.items()]
-    table = PageTable("The run", ("", ""), flat, words=True)
-    unfinished = () if record.get("ended") else ("the training has not ended",)
-    return Subject(
-        str(run.folder), told="a training", warnings=unfinished,
-        tables=(*_data_table(record), *((table,) if flat else ())),
-        charts=tuple(charts), texts=tuple(texts),
-    )  # fmt: skip
-
-
-def _data_table(record: Mapping[str, JSON]) -> Iterator[PageTable]:
-    data = record.get("data")
-    if not isinstance(data, dict) or not isinstance(data.get("splits"), dict):
-        return
-    splits = cast(dict[str, dict[str, JSON]], data["splits"])
-    columns = ("images", "groups", "tiles")
-    rows = [(name, *(str(counts.get(column) or "-") for column in columns))
-            for name, counts in splits.items()]  # fmt: skip
-    drawn = any(counts.get("images") and not counts.get("tiles") for counts in splits.values())
-    if record.get("allowed_leak"):
-        note = f"A leak was allowed: {_as_text(record['allowed_leak'])}"
-    else:
-        note = "No group and no picture, by its decoded pixels, is in two of them."
-    alike = "; ".join(map(str, cast(list[JSON], data.get("alike") or [])))
-    about = "Where there are no tiles, windows are drawn from the images." if drawn else ""
-    told = " ".join(filter(None, (note, alike, about)))
-    yield PageTable("Data", ("split", *columns), rows, told)
-
-
-def _calibration_charts(run: Run) -> Iterator[Chart]:
-    if not run.calibration.is_file():
-        return
-    columns = ("temperature", "class", "mean", "share")
-    rows = read_csv(run.calibration, columns, what="table of calibration")
-    for name in islice(dict.fromkeys(row["class"] for row in rows), MOST_CHARTS):
-        lines = []
-        for number, temperature in enumerate(dict.fromkeys(row["temperature"] for row in rows)):
-            those = [r for r in rows if (r["class"], r["temperature"]) == (name, temperature)]
-            label = f"temperature {_float(temperature):g}" + (" (before)" if not number else "")
-            lines.append(Line(label, [_float(r["mean"]) for r in those],
-                              [_float(r["share"]) for r in those]))  # fmt: skip
-        chart = reliability_chart(name, lines)
-        yield chart._replace(caption=f"validation images: {chart.caption}")
-
-
 def _number(value: JSON) -> float:
     return math.nan if value is None else float(cast(float, value))
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 def _shown(value: JSON, *, digits: int = 3) -> str:
     number = _number(value)
     return "-" if math.isnan(number) else f"{number:.{digits}f}"
-
-
-def _as_text(value: JSON, depth: int = 0) -> str:
-    if isinstance(value, Mapping):
-        lines = [f"{key}: {_as_text(part, depth + 1)}" for key, part in value.items()]
-        return "\n".join(lines) if depth == 0 else ", ".join(lines)
-    if isinstance(value, list | tuple):
-        return ", ".join(_as_text(part, depth + 1) for part in value)
-    return "" if value is None else str(value)

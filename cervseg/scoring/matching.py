@@ -28,7 +28,7 @@ class Sorted(NamedTuple):
     Args:
         fate: found: an object's IoU with the cell is above 0.5; merged: an object covers this and
             another cell; split: two objects or more share the cell; rough: half of it is covered
-            all the same; missed: it is not; extra: an object of which no cell has a quarter.
+            all the same; missed: it is not; extra: an object that is part of no cell.
         window: The smallest that holds it.
         area: Pixels.
         iou: The largest with an object.
@@ -61,10 +61,14 @@ def sort_objects(
     cell_areas, object_areas = np.bincount(sought.ravel()), np.bincount(found.ravel())
     meetings = _meetings(sought, found, areas=(cell_areas, object_areas))
     counts = {n for n in np.flatnonzero(cell_areas >= min_size).tolist() if n}
-    covered = Counter(m.number for m in meetings if m.covers and m.cell in counts)
+    parts = [m for m in meetings if m.cell in counts and object_areas[m.number] >= min_size]
+    covered = Counter(m.number for m in parts if m.covers)
     of_cell: dict[int, list[_Meeting]] = defaultdict(list)
-    for meeting in meetings:
-        of_cell[meeting.cell].append(meeting)
+    for part in parts:
+        of_cell[part.cell].append(part)
+    common = Counter[int]()
+    for meeting in meetings:  # a speck is no object, but it does cover
+        common[meeting.cell] += meeting.common
     windows = ndimage.find_objects(sought)
     rows = []
     for cell in sorted(counts):
@@ -77,9 +81,9 @@ def sort_objects(
         elif sum(m.lies_in for m in here) > 1:
             fate = "split"
         else:
-            fate = "rough" if 2 * sum(m.common for m in here) >= area else "missed"
+            fate = "rough" if 2 * common[cell] >= area else "missed"
         rows.append(Sorted(fate, _window(windows[cell - 1]), area, best))
-    touched = {m.number for m in meetings if m.covers or m.lies_in}
+    touched = {m.number for m in parts if m.covers or m.lies_in}
     largest: dict[int, float] = defaultdict(float)
     for meeting in meetings:
         largest[meeting.number] = max(largest[meeting.number], meeting.iou)

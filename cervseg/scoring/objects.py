@@ -17,7 +17,7 @@ class ObjectScores:
     """Of the true cells of one class in one image.
 
     A cell is an annotated object where objects are known, else an 8-connected component of the
-    truth; of at least `min_size` pixels.
+    truth; of at least `min_size` pixels. Smaller ones are `specks`.
 
         cell_recall   share of cells of which the prediction covers at least half
         cell_match    share of cells whose predicted component of largest common area has an
@@ -46,6 +46,7 @@ class ObjectScores:
     cell_match: float
     matched_iou: float
     cells: int
+    specks: int
     panoptic_quality: float
     segmentation_quality: float
     recognition_quality: float
@@ -71,6 +72,7 @@ def object_scores(
     found = ndimage.label(predicted, _EIGHT)[0]
     sought = ndimage.label(true, _EIGHT)[0] if cells is None else np.where(true, cells, 0)
     objects = int(np.count_nonzero(np.bincount(found.ravel())[1:] >= min_size))
+    pieces = int(np.count_nonzero(np.bincount(sought.ravel())[1:]))
     looks = _look_for_cells(sought, found, min_size)
     matched = [look.iou for look in looks if look.iou >= 0.5]
     joined = [look.iou for look in looks if look.iou > 0.5 and look.partner >= min_size]
@@ -80,6 +82,7 @@ def object_scores(
         cell_match=len(matched) / len(looks) if looks else 1.0,
         matched_iou=float(np.mean(matched)) if matched else float("nan"),
         cells=len(looks),
+        specks=pieces - len(looks),
         panoptic_quality=sum(joined) / either if either else 1.0,
         segmentation_quality=float(np.mean(joined)) if joined else float("nan"),
         recognition_quality=len(joined) / either if either else 1.0,

@@ -22,6 +22,11 @@ SCORES = (
 """Of an image and class, in the order of the tables."""
 
 
+def min_pixels(area: int, scale: tuple[float, float]) -> int:
+    """Turn an area of full-size pixels into pixels of a file of that scale, at least one."""
+    return max(1, round(area / (scale[0] * scale[1])))
+
+
 def score_image(
     true: Mask,
     predicted: Mask,
@@ -30,6 +35,7 @@ def score_image(
     scale: tuple[float, float] = (1.0, 1.0),
     mpp: float | None = None,
     tolerance: float = 2.0,
+    min_cell_area: int = 200,
     cells: NDArray[np.uint16] | None = None,
 ) -> dict[str, float]:
     """Score one class of an image; pixels whose truth is 255 count nowhere.
@@ -44,18 +50,20 @@ def score_image(
             full-size pixels.
         mpp: Micrometres per full-size pixel, where known.
         tolerance: Of `surface_dice`, full-size pixels.
+        min_cell_area: Smaller objects are no cells, full-size pixels.
         cells: A number for each annotated object, where they are known.
 
     Returns:
-        `SCORES`, `empty_accuracy`, `cells` and both parts of `scale` (`vertical`, `horizontal`)
-        by name; nan for micrometres without `mpp`.
+        `SCORES`, `empty_accuracy`, `cells`, `specks` and both parts of `scale` (`vertical`,
+        `horizontal`) by name; nan for micrometres without `mpp`.
     """
     known = true != IGNORE
     here, there = true == index, (predicted == index) & known
     surfaces = surface_scores(here, there, tolerance=tolerance, spacing=scale)
+    smallest = min_pixels(min_cell_area, scale)
     scores = {
         **asdict(pixel_scores(here, there, known)),
-        **asdict(object_scores(here, there, cells=cells)),
+        **asdict(object_scores(here, there, min_size=smallest, cells=cells)),
         **asdict(surfaces),
         "hd95_um": surfaces.hd95 * (mpp or math.nan),
         "assd_um": surfaces.assd * (mpp or math.nan),

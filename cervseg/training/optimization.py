@@ -15,10 +15,11 @@ def make_optimizer(config: TrainConfig, steps_per_epoch: int) -> Tensor:
 
     Args:
         config: Section `train`.
-        steps_per_epoch: Batches an epoch, for schedules that follow steps.
+        steps_per_epoch: Batches an epoch, for schedules that follow steps; Keras asks a schedule
+            by batches, however many of them make one update.
     """
     common = {
-        "learning_rate": _schedule(config, steps_per_epoch / config.accumulate),
+        "learning_rate": _schedule(config, steps_per_epoch),
         "clipvalue": config.clip_value,
         "clipnorm": config.clip_norm,
         "gradient_accumulation_steps": config.accumulate if config.accumulate > 1 else None,
@@ -43,15 +44,18 @@ class _Averaging:
 
     In update t its momentum is `min(momentum, (1 + t) / (4 + t))`: an average over the last third
     of a short training, which would else end with a share of the weights that it began with.
+    Keras averages after every batch: where several make one update, each takes its root.
     """
 
     iterations: Tensor
+    gradient_accumulation_steps: int | None
 
     @property
     def ema_momentum(self) -> Tensor:
-        """Share of the old average that an update keeps."""
+        """Share of the old average that a batch keeps."""
         done = ops.cast(self.iterations, "float32")
-        return ops.minimum(self._ema_momentum, (1 + done) / (4 + done))
+        of_update = ops.minimum(self._ema_momentum, (1 + done) / (4 + done))
+        return of_update ** (1 / (self.gradient_accumulation_steps or 1))
 
     @ema_momentum.setter
     def ema_momentum(self, momentum: float) -> None:
@@ -103,19 +107,19 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         return {"after": self.after, "steps": self.steps}
 
 
-def _schedule(config: TrainConfig, updates_per_epoch: float) -> Tensor:
-    """A number, or a function of the optimiser's steps."""
-    rate, warmup = config.learning_rate, config.warmup_epochs * updates_per_epoch
+def _schedule(config: TrainConfig, steps_per_epoch: int) -> Tensor:
+    """A number, or a function of the batches so far."""
+    rate, warmup = config.learning_rate, config.warmup_epochs * steps_per_epoch
     if config.schedule == "plateau" or (config.schedule == "flat" and not warmup):
         return rate
-    rest = max(1, round(config.epochs * updates_per_epoch - warmup))
+    rest = max(1, round(config.epochs * steps_per_epoch - warmup))
     schedules = keras.optimizers.schedules
     if config.schedule == "cosine":  # Loshchilov & Hutter, 2017
         after = schedules.CosineDecay(rate, rest)
     elif config.schedule == "polynomial":
         after = schedules.PolynomialDecay(rate, rest, end_learning_rate=0.0, power=config.power)
     else:
-        every = 1 if config.schedule == "flat" else config.step.every * updates_per_epoch
+        every = 1 if config.schedule == "flat" else config.step.every * steps_per_epoch
         factor = 1.0 if config.schedule == "flat" else config.step.factor
         after = schedules.ExponentialDecay(rate, every, factor, staircase=True)
     return WarmUp(after, warmup) if warmup else after

@@ -180,6 +180,8 @@ def test_an_image_that_could_be_two_is_refused(tmp_path):
          "image 1: an image of this id or file_name comes twice"),
         (document(categories=[{"id": [1], "name": "a"}]),
          "category a list of 1: id must be a number or a text, not a list of 1"),
+        (document(categories=[{"id": 3, "name": "a"}, {"id": 3, "name": "b"}]),
+         "category 3: another category has this id: \"a\""),
         (document(categories=[{"id": 3}]), "category 3: name: text expected, not nothing"),
         (document(annotation(image_id=2)), "annotation 17: no image has the id 2"),
         (document(annotation(category_id=9)), "annotation 17: no category has the id 9"),

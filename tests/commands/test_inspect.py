@@ -4,7 +4,7 @@ import pytest
 
 from cervseg.classes import Classes
 from cervseg.cli.app import main
-from cervseg.commands.inspect import inspect_network, list_names
+from cervseg.commands.inspect import Card, inspect_network, list_names
 from cervseg.config import Config
 from cervseg.contract import Contract
 from cervseg.errors import ConfigError, OutputError
@@ -110,3 +110,10 @@ def test_a_sharpening_before_the_network_widens_what_it_sees(started):
     sharpened = inspect(data={"tile_size": 48, "preprocess": {"sharpen": 0.5}})
 
     assert sharpened["receptive_field"] == plain["receptive_field"] + 1
+
+
+def test_a_card_does_not_steer_the_terminal():
+    card = Card.parse("# name\n\nfine \x1b[31mred\n\n## Scores\n\n0.9 \x07\n")
+
+    assert card.description == "fine \\x1b[31mred"
+    assert card.scores == ("0.9 \\x07",)

@@ -252,6 +252,10 @@ WRONG = {
     ),
     "data.output=3": ("'data.output' must be a path, not 3", None),
     "data.output=''": ("'data.output': an empty path", None),
+    "data.output=${CERVSEG_ABSENT:-}": (
+        "'data.output': an empty path: ${CERVSEG_ABSENT:-}",
+        None,
+    ),
     "data.output=${CERVSEG_ABSENT}/x": (
         "'data.output': the environment variable CERVSEG_ABSENT is not set",
         None,

@@ -65,3 +65,9 @@ def test_one_split_needs_no_legend_and_many_panels_take_rows(draw):
 
     assert not figure.legends and len(panels) == COLUMNS + 1
     assert [t.get_text() for t in panels["p2"].texts] == ["24.7M"]
+
+
+def test_a_heading_is_no_mathematics(tmp_path):
+    plot_dataset(tmp_path / "a.png", "m$x^$\n", bars=BARS, samples=SAMPLES)
+
+    assert (tmp_path / "a.png").is_file()

@@ -16,6 +16,7 @@ from cervseg.errors import ConfigError, DataError, OutputError
 from cervseg.files import write_csv, write_json
 from cervseg.grid import Window
 from cervseg.images.overlays import write_picture
+from cervseg.reporting import embedded
 from cervseg.reporting.charts import Bins, sweep_charts
 from cervseg.reporting.comparison import compare
 from cervseg.reporting.pictures import Compared, draw_cell, write_layers
@@ -155,18 +156,85 @@ def test_evaluations_without_an_image_in_common_are_told(tmp_path):
 
 
 def test_two_evaluations_are_compared_by_the_images_of_both(tmp_path):
-    better = evaluation(tmp_path / "a")
-    worse = evaluation(tmp_path / "b", shift=6, names=(*NAMES[:2], "another"))
+    names = tuple(f"field_{number}" for number in range(7))
+    better = evaluation(tmp_path / "a", names=names)
+    worse = evaluation(tmp_path / "b", shift=6, names=(*names[:6], "another"))
 
     subjects = [*read_subjects(better), *read_subjects(worse)]
     rows = {row[2]: row for row in compare(subjects).table.rows}
 
-    assert rows["dice"][0] == str(worse) and rows["dice"][5] == "2"
+    assert rows["dice"][0] == str(worse) and rows["dice"][5] == "6"
     assert float(rows["dice"][3]) < 0 and rows["dice"][6] == "lower"
     assert rows["cell recall"][6] == "none to be told"
     assert compare(subjects[:1]) is None
     page = cervseg.report([better, worse], output=tmp_path / "both.html").paths[0].read_text()
     assert "Side by side" in page and str(worse) in page
+
+
+def test_five_images_are_too_few_for_a_verdict(tmp_path):
+    names = tuple(f"field_{number}" for number in range(5))
+    one = evaluation(tmp_path / "a", names=names)
+    other = evaluation(tmp_path / "b", shift=6, names=names)
+
+    rows = compare([*read_subjects(one), *read_subjects(other)]).table.rows
+
+    assert {row[6] for row in rows} == {"too few images"}
+
+
+def test_images_of_one_name_but_another_truth_are_not_compared(tmp_path):
+    one, other = evaluation(tmp_path / "a"), evaluation(tmp_path / "b")
+    document = json.loads((other / "scores.json").read_text())
+    document["classes"][0]["images"][0]["empty_accuracy"] = 0.5
+    (other / "scores.json").write_text(json.dumps(document))
+
+    compared = compare([*read_subjects(one), *read_subjects(other)])
+
+    assert {row[5] for row in compared.table.rows} == {"2"}
+    assert compared.note.endswith(f" since their truth differs under the same name: {NAMES[0]}.")
+
+
+def test_each_file_scale_has_scores_of_its_own_on_the_page(tmp_path):
+    folder = evaluation(tmp_path / "e")
+    document = json.loads((folder / "scores.json").read_text())
+    record = document["classes"][0]
+    record["apart"] = {"full size": record["scores"], "a pixel of 6 x 8": record["scores"]}
+    (folder / "scores.json").write_text(json.dumps(document))
+
+    [subject] = read_subjects(folder)
+
+    labels = [one.label for one in subject.headline]
+    assert f"{HOSTILE}, full size, dice" in labels and f"{HOSTILE}, dice" not in labels
+    titles = [table.title for table in subject.tables]
+    assert titles.count(f"Scores: {HOSTILE}, a pixel of 6 x 8") == 1
+    assert titles[-1] == "Taken for one another"
+
+
+def test_too_many_pictures_leave_room_for_cells_and_are_told(tmp_path, monkeypatch):
+    folder = evaluation(tmp_path / "e")
+    for kind in ("worst2", "best1", "best2"):
+        for part in ("jpg", "truth.png", "prediction.png"):
+            shutil.copy(folder / "pictures" / f"worst1_field_9.{part}",
+                        folder / "pictures" / f"{kind}_field_9.{part}")  # fmt: skip
+    layers = sum(path.stat().st_size for path in folder.glob("pictures/worst1*"))
+    cell = (folder / "cells" / "missed1_field_9.jpg").stat().st_size
+    monkeypatch.setattr(embedded, "MOST_BYTES", cell + 2 * layers)
+    monkeypatch.setattr(embedded, "CELL_BYTES", cell)
+
+    [subject] = read_subjects(folder)
+
+    assert [one.caption.split(":")[0] for one in subject.fields] == ["worst 1", "best 1"]
+    assert [len(kind.pictures) for kind in subject.cells] == [1]
+    assert any(warning.startswith("2 pictures are too much") for warning in subject.warnings)
+
+
+@pytest.mark.parametrize("change", [{"classes": []}, {"failed": 5}, {"confusion": {"pixels": 1}}])
+def test_a_broken_table_of_scores_is_told(tmp_path, change):
+    folder = evaluation(tmp_path / "e")
+    document = json.loads((folder / "scores.json").read_text())
+    (folder / "scores.json").write_text(json.dumps({**document, **change}))
+
+    with pytest.raises(DataError, match="not a table of scores"):
+        read_subjects(folder)
 
 
 def test_a_report_is_replaced_and_nothing_else_is(tmp_path):

@@ -145,7 +145,7 @@ def test_the_table_has_a_row_an_image_and_class(tmp_path):
 
     assert header == [
         "image", "class", "dice", "iou", "precision", "recall", "accuracy", "empty_accuracy",
-        "cell_recall", "cell_match", "matched_iou", "cells",
+        "cell_recall", "cell_match", "matched_iou", "cells", "specks",
         "panoptic_quality", "segmentation_quality", "recognition_quality",
         "surface_dice", "hd95", "assd", "hd95_um", "assd_um", "vertical", "horizontal",
     ]  # fmt: skip

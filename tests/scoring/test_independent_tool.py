@@ -31,7 +31,7 @@ def blobs(seed, share, shape=(301, 402)):
     return noise > np.quantile(noise, 1 - share)
 
 
-UNKNOWN_TO_THE_TOOL = {
+UNKNOWN_TO_THE_TOOL = {"specks", 
     "matched_iou", "panoptic_quality", "segmentation_quality", "recognition_quality"
 }  # fmt: skip
 EMPTY, FULL = np.zeros((301, 402), bool), np.ones((301, 402), bool)

@@ -23,7 +23,7 @@ def field(*boxes, shape=(41, 63)):
 def test_an_image_has_every_score_by_name():
     scores = score_image(field((1, 3, 5, 20, 20)), field((1, 3, 5, 20, 10)), 1)
 
-    assert set(scores) == {*SCORES, "empty_accuracy", "cells", "vertical", "horizontal"}
+    assert set(scores) == {*SCORES, "empty_accuracy", "cells", "specks", "vertical", "horizontal"}
     assert (scores["recall"], scores["precision"], scores["cells"]) == (0.5, 1.0, 1)
     assert scores["dice"] == pytest.approx(2 / 3)
     assert scores["empty_accuracy"] == pytest.approx(1 - 400 / (41 * 63))
@@ -93,6 +93,18 @@ def test_distances_are_in_full_size_pixels_and_in_micrometres_where_those_are_kn
     assert (plain["hd95"], squeezed["hd95"], squeezed["hd95_um"]) == (3.0, 12.0, 3.0)
     assert squeezed["assd_um"] == squeezed["assd"] / 4
     assert math.isnan(plain["hd95_um"]) and math.isnan(plain["assd_um"])
+
+
+def test_what_is_a_cell_is_told_by_full_size_pixels():
+    true, nothing = field((1, 3, 5, 10, 8), (1, 30, 30, 2, 2)), field()
+
+    plain = score_image(true, nothing, 1)
+    squeezed = score_image(true, nothing, 1, scale=(6.0, 8.0))
+    asked = score_image(true, nothing, 1, min_cell_area=80)
+
+    assert (plain["cells"], plain["specks"], plain["cell_recall"]) == (0, 2, 1)
+    assert (squeezed["cells"], squeezed["specks"], squeezed["cell_recall"]) == (2, 0, 0)
+    assert (asked["cells"], asked["specks"], asked["panoptic_quality"]) == (1, 1, 0)
 
 
 def test_the_tolerance_is_that_of_the_surface_dice():

@@ -75,11 +75,36 @@ def test_every_schedule_of_steps_can_warm_up(schedule):
     assert (np.diff(found[20:]) <= 1e-9).all()
 
 
-def test_accumulated_batches_count_as_one_step_of_the_schedule():
-    keys = {"schedule": "cosine", "epochs": 4, "learning_rate": 0.1, "accumulate": 5}
-    found = rates(make(10, **keys), 9)
+def test_a_schedule_ends_with_the_last_batch_however_many_make_an_update():
+    keys = {"schedule": "cosine", "epochs": 4, "learning_rate": 0.1, "momentum": 0}
+    model, optimizer = network(), make(5, optimizer="sgd", weight_decay=0, accumulate=5, **keys)
+    optimizer.build(model.trainable_variables)
+    moved = []
 
-    assert found[4] == pytest.approx(0.05) and found[8] == pytest.approx(0, abs=1e-8)
+    for _ in range(20):
+        before = np.asarray(model.trainable_variables[0])
+        optimizer.apply([np.ones(v.shape, "float32") for v in model.trainable_variables])
+        moved.append(float(np.max(before - np.asarray(model.trainable_variables[0]))))
+
+    updates = [0.05 * (1 + np.cos(np.pi * batch / 20)) for batch in (4, 9, 14, 19)]
+    np.testing.assert_allclose([moved[batch] for batch in (4, 9, 14, 19)], updates, atol=1e-5)
+    assert sum(change > 0 for change in moved) == 4
+
+
+def test_the_average_takes_an_update_once_however_many_batches_make_it():
+    averages = []
+    for accumulate in (1, 3):
+        model = network()
+        keys = {"momentum": 0, "weight_decay": 0, "learning_rate": 0.1, "ema": 0.2}
+        optimizer = make(optimizer="sgd", accumulate=accumulate, **keys)
+        optimizer.build(model.trainable_variables)
+        for gradient in np.repeat([1.0, -2.0, 3.0, 4.0, 0.0], accumulate)[: 5 * accumulate - 1]:
+            optimizer.apply(
+                [np.full(v.shape, gradient, "float32") for v in model.trainable_variables]
+            )
+        averages.append(np.asarray(optimizer._model_variables_moving_average[0]))
+
+    np.testing.assert_allclose(averages[1], averages[0], rtol=1e-5)
 
 
 def test_several_batches_make_one_step_with_their_mean_gradient():
