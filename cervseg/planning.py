@@ -62,7 +62,8 @@ class Facts(NamedTuple):
         diameters: Of each class with objects, the median of the circle of an object's area,
             full-size pixels.
         objects: Of all classes.
-        small_area: Below which 5 % of the objects are, full-size pixels.
+        small_area: Below which 5 % of the objects of a class are, of the class where it is least,
+            full-size pixels.
         foreground: Share of the pixels that count.
         classes: Their names.
     """
@@ -101,9 +102,8 @@ def find_facts(
     Raises:
         DataError: Nothing is annotated.
     """
-    areas = [[a for row in rows for a in row.areas[i]] for i in range(len(classes))]
-    every = sorted(a for found in areas for a in found)
-    if not every:
+    areas = [sorted(a for row in rows for a in row.areas[i]) for i in range(len(classes))]
+    if not any(areas):
         raise DataError("no image has an annotated object", hint="cervseg dataset-check tells more")
     counted = sum(sum(row.pixels[:-1]) for row in rows)
     sizes = list(zip(rows, scales, strict=True))
@@ -113,8 +113,8 @@ def find_facts(
         height=round(statistics.median(row.height * scale[0] for row, scale in sizes)),
         width=round(statistics.median(row.width * scale[1] for row, scale in sizes)),
         diameters=tuple(2 * math.sqrt(statistics.median(f) / math.pi) for f in areas if f),
-        objects=len(every),
-        small_area=every[len(every) // 20],
+        objects=sum(map(len, areas)),
+        small_area=min(found[len(found) // 20] for found in areas if found),
         foreground=sum(sum(row.pixels[1:-1]) for row in rows) / counted,
         classes=tuple(classes),
     )
@@ -164,6 +164,8 @@ def choose(facts: Facts, name: str, *, batch_limit: int = MOST_IN_BATCH) -> list
         Choice("train.augmentation.stain", {"probability": 1, "gain": 0.15, "shift": 0.03},
                "other stainings and scanners"),
         Choice("tiled_infer.min_area", int(SPECK * facts.small_area),
+               f"pixels; 95 % of the objects of each class have over {facts.small_area:.0f}"
+               if several else
                f"pixels; 95 % of the annotated objects have over {facts.small_area:.0f}"),
         *([] if several or facts.objects < 2 * facts.images else [_cut_apart(facts)]),
     ]  # fmt: skip

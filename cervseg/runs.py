@@ -8,9 +8,15 @@ from cervseg.files import LOCK
 
 @dataclass(frozen=True)
 class Run:
-    """Paths of a run folder; making one touches no file."""
+    """Paths of a run folder; making one touches no file.
+
+    Args:
+        folder: The run's.
+        whole: Of the run that it is a part of, whose file STOP is its own.
+    """
 
     folder: Path
+    whole: Path | None = None
 
     @property
     def config(self) -> Path:
@@ -70,7 +76,7 @@ class Run:
     @property
     def stop(self) -> Path:
         """A file of this name ends the training after the running epoch."""
-        return self.folder / "STOP"
+        return (self.whole or self.folder) / "STOP"
 
     def has_only_begun(self) -> bool:
         """Whether the folder holds nothing but what a run writes before its first epoch."""
@@ -104,6 +110,15 @@ class Run:
     def seed(self, number: int) -> Path:
         """The run of one seed, where this is the folder of several."""
         return self.folder / f"seed{number}"
+
+    def member(self, seed: int) -> "Run":
+        """One of several trainings whose mean is the model of this run."""
+        return Run(self.seed(seed), whole=self.folder)
+
+    def members(self) -> "list[Run]":
+        """Those trainings, as far as they have come."""
+        found = [path.parent for path in self.folder.glob("seed*/history.csv")]
+        return [Run(path, whole=self.folder) for path in sorted(found)]
 
     @property
     def repeats(self) -> Path:

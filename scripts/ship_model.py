@@ -122,6 +122,9 @@ def check_weights(run: Path, name: str) -> str:
     with TemporaryDirectory() as place:
         halve(find_model(run), Path(place))
         one, other = (load_model(f, Contract.load(f)).weights for f in (Path(place), shipped))
+        layers = [[(v.path, tuple(v.shape)) for v in weights] for weights in (one, other)]
+        if layers[0] != layers[1]:
+            raise CheckError(f"{run}: its layers are not those of {BUILTIN}{name}")
         far = {v.path: float(np.abs(np.asarray(v) - np.asarray(w)).max())
                for v, w in zip(one, other, strict=True)}  # fmt: skip
     worst = max(far, key=lambda path: far[path])

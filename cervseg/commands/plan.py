@@ -16,6 +16,7 @@ from cervseg.config.data import DataConfig
 from cervseg.config.loader import DEFAULT, load_config
 from cervseg.config.syntax import format_value
 from cervseg.data.examination import examine_all
+from cervseg.data.folds import require_groups
 from cervseg.data.manifest import DOCUMENT, open_dataset
 from cervseg.data.survey import Survey, config_of_folder, survey_config, survey_folder
 from cervseg.errors import DataError
@@ -26,7 +27,7 @@ from cervseg.reports import SILENT, Progress
 log = logging.getLogger("cervseg")
 
 PLANNED = {"output", "scale", "tile_size", "overlap", "sampling", "extra_scales", "include_reduced",
-           "keep_empty", "cache", "preprocess"}  # fmt: skip
+           "keep_empty", "preprocess"}  # fmt: skip
 """Keys of `data` that a plan decides, or leaves at their defaults."""
 
 LEAST_GROUPS = 3
@@ -38,8 +39,11 @@ FEW_GROUPS = 12
 MEMORY_SHARE = 0.5
 """Of what is free, for a step's activations."""
 
-VALIDATION = 1.25
-"""Time of a training over that of its steps."""
+FORWARD = 0.3
+"""Time of a batch of validation over that of a step."""
+
+DEFAULT_SHARE = 0.15
+"""Of the images, that validate where a split does not say."""
 
 
 def plan(
@@ -62,11 +66,14 @@ def plan(
         A config as YAML, each key with its reason.
 
     Raises:
-        ConfigError: The config is wrong.
+        ConfigError: The config is wrong, or asks for more folds than there are groups.
         DataError: There are no annotated objects to look at.
     """
     subject = Path(subject)
     data, survey = _survey(subject, overrides)
+    groups = {field.group for field in survey.fields}
+    if data.folds:
+        require_groups(groups, data.folds)
     seen = [field for field in survey.fields if field.split != "test"]  # which is not looked at
     examined = examine_all(seen, survey.classes, progress=progress)
     read = [one for one in examined if one.statistics is not None]
@@ -76,7 +83,7 @@ def plan(
         [one.statistics for one in read if one.statistics],
         [one.field.scale for one in read],
         survey.classes.names,
-    )._replace(groups=len({field.group for field in survey.fields}))
+    )._replace(groups=len(groups))
     name = experiment_name(_named_after(subject, data, output))
     machine.keep_all_blocks()
     runtime.start()
@@ -88,7 +95,7 @@ def plan(
         head=[
             f"{name}: drawn up by cervseg plan; a comment beside each key says why.",
             "",
-            *_describe(facts, total=len(survey.fields)),
+            *_describe(facts, total=len(survey.fields), has_folds=data.folds is not None),
             _commands(output or Path(f"{name}.yaml"), has_folds=data.folds is not None),
             *costs,
         ],
@@ -115,7 +122,7 @@ def _survey(subject: Path, overrides: Sequence[str]) -> tuple[DataConfig, Survey
             raise DataError(f"{subject / DOCUMENT}: broken dataset: wrong options") from exc
         return data, survey_folder(subject, data)
     data = config_of_folder(subject, data)
-    masks = sorted(subject.glob("masks")) or sorted(subject.glob("*/masks"))
+    masks = [*subject.glob("masks"), *subject.glob("train/masks")]
     if loaded.origins["data.masks.read"] == DEFAULT and masks:
         guess = guess_masks(masks[0])
         reading = data.masks.model_copy(update={"read": guess.read})
@@ -155,25 +162,38 @@ def _fit_machine(facts: Facts, data: DataConfig, name: str) -> tuple[list[Choice
     config = _as_config(data, choices)
     cost = rehearsal.rehearse(draft_contract(config), config.train)
     steps = config.train.epochs * (config.train.steps_per_epoch or 1)
-    minutes = math.ceil(steps * cost.seconds * VALIDATION / 60)
+    shown = config.train.epochs * _validation_batches(facts, data, config)
+    minutes = math.ceil((steps + FORWARD * shown) * cost.seconds * (data.folds or 1) / 60)
+    folds = f" of each of {data.folds} folds" if data.folds else ""
     return choices, [
-        f"time      about {minutes} min of training: {steps} steps of {cost.seconds:.2g} s each, "
-        "measured here,",
-        "          and a quarter for validation",
+        f"time      about {minutes} min of training: {steps} steps{folds} of {cost.seconds:.2g} s "
+        "each, measured here,",
+        f"          and {shown} batches of validation{folds}",
         f"memory    {cost.memory / 1e9:.1f} GB while training, of {free / 1e9:.1f} GB free; "
         f"{runtime.allowed_cores()} cores",
     ]
 
 
+def _validation_batches(facts: Facts, data: DataConfig, config: Config) -> int:
+    """That an epoch ends with: the tiles of the images that validate."""
+    share = 1 / data.folds if data.folds else getattr(data.split, "valid", DEFAULT_SHARE)
+    share = share if isinstance(share, float) else DEFAULT_SHARE  # folders, or a list of groups
+    tile = config.data.tile_size / config.data.scale
+    tiles = math.ceil(facts.height / tile) * math.ceil(facts.width / tile)
+    return math.ceil(share * facts.images * tiles / config.train.batch_size)
+
+
 def _notices(facts: Facts, data: DataConfig, *, unread: int) -> Iterator[str]:
     if unread:
         yield f"not read and not counted: {unread} of the images; cervseg dataset-check tells why"
-    if facts.groups < LEAST_GROUPS and data.split.kind == "fractions":
+    split = data.split
+    shares = (split.train, split.valid, split.test) if split.kind == "fractions" else ()
+    if data.folds is None and facts.groups < sum(share > 0 for share in shares):
         yield (
-            f"{facts.groups} groups can't be divided into training, validation and test: "
+            f"{facts.groups} groups can't be divided into the splits of data.split: "
             "add images of other slides, or group by less"
         )
-    elif LEAST_GROUPS <= facts.groups < FEW_GROUPS and data.folds is None:
+    elif LEAST_GROUPS <= facts.groups < FEW_GROUPS and data.folds is None and all(shares):
         folds = min(5, facts.groups)
         yield (
             f"{facts.groups} groups are few to score one split: data.folds: {folds} and "
@@ -189,12 +209,12 @@ def _as_config(data: DataConfig, choices: Sequence[Choice]) -> Config:
     return config.model_copy(update={"data": data.model_copy(update=planned)})
 
 
-def _describe(facts: Facts, *, total: int) -> list[str]:
+def _describe(facts: Facts, *, total: int, has_folds: bool) -> list[str]:
     """What the config was drawn up from."""
+    seen = "each is a fold's test once" if has_folds else "those of the test are not looked at"
     sizes = " and ".join(f"{size:.0f}" for size in facts.diameters)
     return [
-        f"data      {facts.images} of {total} images in {facts.groups} groups; those of the "
-        "test are not looked at;",
+        f"data      {facts.images} of {total} images in {facts.groups} groups; {seen};",
         f"          the median is {facts.width} x {facts.height}; {facts.objects} objects, {sizes} "
         f"pixels across, on {facts.foreground:.1%} of the pixels",
     ]

@@ -1,5 +1,6 @@
 """Scores as they come in, and what deserves a picture."""
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -72,6 +73,8 @@ class Scored:
         self.confusion += count_confusion(truth, guess, len(self.classes))
         self._sort(item, read, guess)
         dice = float(np.mean([row["dice"] for row in self.rows[-1]]))
+        if math.isnan(dice):  # nothing of it is known
+            return
         self.ranked.append((dice, item.name, item, guess))
         self.ranked.sort(key=lambda entry: entry[:2])
         del self.ranked[self.keep : len(self.ranked) - self.keep]

@@ -3,12 +3,11 @@
 import logging
 import shlex
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cervseg import machine, processes, runtime
-from cervseg.commands.draft import asked_threshold, postprocessing, preprocessing, turns
+from cervseg.commands.draft import decided, preprocessing
 from cervseg.commands.fold import of_fold
 from cervseg.commands.run_log import logged
 from cervseg.commands.run_record import close_record, open_record, tally
@@ -166,6 +165,11 @@ def _write_config(run: Run, config: Config) -> None:
 
 def _team(config: Config) -> processes.Team:
     keys = config.runtime
+    if config.train.soup and keys.processes != 1:
+        raise ConfigError(
+            f"'train.soup' is the work of one process, but 'runtime.processes' is {keys.processes}",
+            hint="train the seeds one by one, or without a soup",
+        )
     return processes.team_of(keys.processes, keys.process, keys.coordinator)
 
 
@@ -218,17 +222,16 @@ def check_resumed(run: Run, config: Config, dataset: Dataset) -> None:
 def _fit(
     setup: "Setup", config: Config, *, resume: bool, progress: Progress
 ) -> tuple[Contract, "State"]:
+    from cervseg.training.averaging import fit_soup
     from cervseg.training.finishing import finish
     from cervseg.training.trainer import fit
 
-    contract, state = fit(setup, resume=processes.agreed(setup.team, resume), progress=progress)
+    if config.train.soup:
+        contract, state = fit_soup(setup, config.train.soup, resume=resume, progress=progress)
+    else:
+        contract, state = fit(setup, resume=processes.agreed(setup.team, resume), progress=progress)
     processes.part(setup.team)
-    contract = replace(
-        contract,
-        postprocess=postprocessing(config),
-        augment=turns(config),
-        threshold=asked_threshold(config) or contract.threshold,
-    )
+    contract = decided(contract, config)
     contract = finish(
         setup.run,
         contract,

@@ -1,7 +1,7 @@
 """A training and its scores, as one of several: a fold, or a seed."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from cervseg import runtime
@@ -10,7 +10,8 @@ from cervseg.commands.fold import of_fold
 from cervseg.commands.record import score_settings
 from cervseg.commands.train import check_resumed, train
 from cervseg.config import Config
-from cervseg.contract import CONTRACT
+from cervseg.config.loader import config_differences, load_config
+from cervseg.contract import CONTRACT, Postprocessing
 from cervseg.data.manifest import Dataset
 from cervseg.errors import ConfigError
 from cervseg.files import read_json
@@ -20,6 +21,13 @@ from cervseg.runs import Run
 log = logging.getLogger("cervseg")
 
 SPLIT = "test"
+
+FINISHING = {
+    "train.temperature",
+    *(f"tiled_infer.{key}" for key in ("threshold", "augment", "tile_size")),
+    *(f"tiled_infer.{one.name}" for one in fields(Postprocessing)),
+}
+"""Keys that become the model's own when its training is over."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +78,16 @@ def train_and_score(trial: Trial, *, progress: Progress) -> tuple[Failure, ...]:
     config, run = trial.config, trial.run
     if _is_trained(run):
         check_resumed(run, of_fold(config, trial.fold), trial.dataset)
-        if _is_scored(trial.scores, config):
+        if _is_to_be_finished(run, config):
+            log.info("%s: trained already, finished anew as the config says now", trial.name)
+            runtime.forget_models()
+            train(config, fold=trial.fold, allow_leak=trial.allow_leak, resume=True,
+                  progress=progress)  # fmt: skip
+        elif _is_scored(trial.scores, config):
             log.info("%s: trained and scored already", trial.name)
             return ()
-        log.info("%s: trained already", trial.name)
+        else:
+            log.info("%s: trained already", trial.name)
     else:
         log.info("%s: training", trial.name)
         runtime.forget_models()
@@ -96,6 +110,12 @@ def _is_trained(run: Run) -> bool:
     if not run.record.is_file() or not (run.model / CONTRACT).is_file():
         return False
     return read_json(run.record, what="run").get("ended") in ("epochs", "patience")
+
+
+def _is_to_be_finished(run: Run, config: Config) -> bool:
+    """Whether what follows a training, and becomes the model's own, is asked for otherwise."""
+    differences = config_differences(load_config(run.config).config, config)
+    return not FINISHING.isdisjoint(differences)
 
 
 def _is_scored(folder: Path, config: Config) -> bool:

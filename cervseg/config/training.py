@@ -101,6 +101,13 @@ class TrainConfig(Section):
         None,
         description="run or model folder, or `builtin:NAME`; its weights are taken where they fit",
     )
+    soup: int | None = Field(
+        None,
+        ge=2,
+        le=100,
+        description="trainings with a seed each, whose weights are averaged to one model; with "
+        "`start_from`, so that they have one beginning; default: one training",
+    )
     freeze: tuple[str, ...] = Field(
         (), description="patterns like `encoder_*`: layers of these names are not trained"
     )
@@ -135,6 +142,10 @@ class TrainConfig(Section):
             raise ValueError(f"`plot_metrics` names {min(unknown)!r}, which `metrics` does not")
         if self.clip_value is not None and self.clip_norm is not None:
             raise ValueError("`clip_value` and `clip_norm` exclude each other")
+        if self.soup and self.start_from is None:
+            raise ValueError(
+                "`soup` needs `start_from`: the mean of trainings that began apart is no network"
+            )
         if self.warmup_epochs >= self.epochs:
             raise ValueError("`warmup_epochs` must be below `epochs`")
         if self.warmup_epochs and self.schedule == "plateau":

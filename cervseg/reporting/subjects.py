@@ -57,7 +57,9 @@ def read_subjects(folder: Path) -> list[Subject]:
         return [read_evaluation(run.folds, sorted(folder.glob("fold*/evaluation/test")))]
     if run.record.is_file() or run.history_table.is_file():
         found = sorted(run.evaluation("test").parent.glob("*/scores.json"))
-        return [read_run(run), *(read_evaluation(path, [path.parent]) for path in found)]
+        parts = [] if run.history_table.is_file() else run.members()
+        evaluations = [read_evaluation(path, [path.parent]) for path in found]
+        return [read_run(run), *evaluations, *map(read_run, parts)]
     if any(folder.glob("summary*.csv")) and any(folder.glob("inference*.json")):
         return [read_output(folder)]
     raise DataError(

@@ -44,9 +44,10 @@ def read_run(run: Run) -> Subject:
         shown["peak_memory"] = f"{peak / 1e9:.2f} GB"
     flat = [(words(key), as_text(value)) for key, value in shown.items()]
     table = PageTable("The run", ("", ""), flat, words=True)
-    unfinished = () if record.get("ended") else ("the training has not ended",)
+    unfinished = () if record.get("ended") or run.whole else ("the training has not ended",)
+    told = "one of several trainings" if run.whole else "a training"
     return Subject(
-        str(run.folder), told="a training", warnings=unfinished,
+        str(run.folder), told=told, warnings=unfinished,
         tables=(*data, *((table,) if flat else ())),
         charts=tuple(charts), texts=tuple(texts),
     )  # fmt: skip

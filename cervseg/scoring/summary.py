@@ -40,7 +40,8 @@ def score_image(
 ) -> dict[str, float]:
     """Score one class of an image; pixels whose truth is 255 count nowhere.
 
-    They lie outside both masks, as if the image ended there.
+    They lie outside both masks, as if the image ended there. Where all are unknown, so are all
+    scores.
 
     Args:
         true: Class indices, shape (height, width).
@@ -70,7 +71,12 @@ def score_image(
         "vertical": scale[0],
         "horizontal": scale[1],
     }
-    return {name: float(value) for name, value in scores.items()}
+    counted = {"cells", "specks", "vertical", "horizontal"}
+    nothing = math.nan if not known.any() else None  # of an image without any truth
+    return {
+        name: float(value) if nothing is None or name in counted else nothing
+        for name, value in scores.items()
+    }
 
 
 def count_confusion(true: Mask, predicted: Mask, classes: int) -> NDArray[np.int64]:

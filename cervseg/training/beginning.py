@@ -59,9 +59,9 @@ def start_from(path: Path, network: Tensor, *, into: Contract) -> None:
     """
     weights = find_model(path) / WEIGHTS
     taken = take_weights(weights, network)
-    if not taken.fitting:
-        raise ModelError(f"{weights}: none of its weights fits the network")
     before, total = Contract.load(weights.parent), len(taken.fitting) + len(taken.other)
+    if not taken.fitting and before.architecture == into.architecture:
+        raise ModelError(f"{weights}: none of its weights fits the network")
     if before.architecture != into.architecture and 2 * len(taken.fitting) < total:
         raise ModelError(
             f"{path}: only {len(taken.fitting)} of {total} weights fit: it is of architecture "
@@ -73,6 +73,8 @@ def start_from(path: Path, network: Tensor, *, into: Contract) -> None:
             "%s learned at scale %g, these tiles are at %g: what it knows has another size",
             path, before.scale, into.scale,
         )  # fmt: skip
+    if before.preprocess != into.preprocess:
+        log.warning("%s learned with another 'data.preprocess': it knows other colours", path)
     if before.color_order == "BGR":
         first = next(layer for layer in network.layers if layer.weights).weights[0]
         if first.path in taken.fitting:  # it saw blue first; a training shows red first

@@ -276,16 +276,17 @@ def test_an_interrupted_one_goes_on_and_ends_as_if_it_was_not(
 
 
 @pytest.mark.slow
-def test_other_settings_of_the_scores_score_again_and_train_nothing(
+def test_other_settings_of_the_masks_finish_and_score_again_and_train_nothing(
     *, cross_validate, config, whole, monkeypatch
 ):
     folder, report = whole
-    monkeypatch.setattr("cervseg.commands.trial.train", None)
+    monkeypatch.setattr("cervseg.training.trainer._run_epochs", None)
     tiled_infer = {"min_area": 10_000}
 
     again = cross_validate(into(config, folder, tiled_infer=tiled_infer), resume=True)
 
     assert again.results[0]["scores"]["dice"]["mean"] == 0
+    assert Contract.load(folder / "fold0" / "model").postprocess.min_area == 10_000
     back = cross_validate(into(config, folder), resume=True, config_words="c.yaml")
     assert back == report
 

@@ -102,13 +102,44 @@ def test_few_groups_are_told(folder, caplog):
     assert "4 groups are few to score one split: data.folds: 4" in caplog.text
 
 
-def test_two_groups_are_told_to_be_too_few(folder, caplog):
+def test_nothing_is_told_of_groups_where_nothing_is_held_out(folder, caplog):
     write_fields(folder / "smears", count=2)
 
     plan("smears", overrides=["data.split={kind: fractions, train: 1, valid: 0, test: 0}"])
 
-    assert "2 groups can't be divided into training, validation and test" in caplog.text
-    assert "data.folds" not in caplog.text
+    assert "groups" not in caplog.text
+
+
+def test_more_folds_than_groups_are_refused(folder):
+    write_fields(folder / "smears", count=2)
+
+    with pytest.raises(ConfigError, match=r"2 group\(s\) can't fill 5 folds"):
+        plan("smears", overrides=["data.folds=5"])
+
+
+def test_the_time_is_that_of_all_folds_and_says_what_validates(folder):
+    write_fields(folder / "smears", count=3)
+
+    text = plan("smears", overrides=["data.folds=3"])
+
+    assert "450 steps of each of 3 folds of 0.5 s each" in text
+    assert "15 batches of validation of each of 3 folds\n" in text
+    assert "; each is a fold's test once;\n" in text
+
+
+def test_a_folder_in_splits_is_judged_by_its_training_masks(folder):
+    for split, classes in (("test", 1), ("train", 2), ("valid", 2)):
+        write_fields(folder / "smears" / split)
+        for path in (folder / "smears" / split / "masks").iterdir():
+            mask = (np.asarray(Image.open(path)).max(axis=2) > 0).astype(np.uint8)
+            mask[:, 70:] *= classes
+            Image.fromarray(mask).save(path)
+        for path in (folder / "smears" / split).rglob("*.png"):
+            path.rename(path.with_name(f"{split}_{path.name}"))
+
+    text = plan("smears")
+
+    assert len(planned(text).data.classes) == 2
 
 
 def test_classes_that_are_named_are_not_guessed(folder):

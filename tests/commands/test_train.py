@@ -9,7 +9,7 @@ import pytest
 
 from cervseg.classes import Classes
 from cervseg.commands import run_log
-from cervseg.commands.draft import postprocessing, turns
+from cervseg.commands.draft import inherited, postprocessing, turns
 from cervseg.config.loader import load_config
 from cervseg.contract import Contract, Postprocessing
 from cervseg.runs import Run
@@ -62,6 +62,17 @@ def test_a_model_keeps_what_its_config_does_to_masks_or_the_one_it_starts_from(
 )  # fmt: skip
 def test_a_model_keeps_the_turns_of_its_config_or_of_the_one_it_starts_from(start, keys, expected):
     assert turns(load_config(None, [key.format(start=start) for key in keys]).config) == expected
+
+
+def test_of_a_model_of_other_classes_only_the_weights_are_taken(start):
+    config = load_config(None, [f"train.start_from={start}"]).config
+    other = config.model_copy(
+        update={"data": config.data.model_copy(update={"classes": {"nucleus": "#00ff00"}})}
+    )
+
+    assert inherited(config) == {"min_area": 7, "blur": 2.0, "augment": "flips"}
+    assert inherited(other) == {}
+    assert (postprocessing(other), turns(other)) == (Postprocessing(), "none")
 
 
 def test_another_failure_to_log_is_shown(tmp_path, capfd):

@@ -72,16 +72,16 @@ def test_what_is_predicted_across_unknown_ground_is_not_one_object():
     assert (scores["dice"], scores["cell_match"], scores["matched_iou"]) == (1.0, 1.0, 1.0)
 
 
-def test_an_image_without_any_known_pixel_is_perfect_and_has_no_cells():
+def test_an_image_without_any_known_pixel_has_no_score():
     nothing = np.full((7, 11), 255, np.uint8)
 
     scores = score_image(nothing, field((1, 0, 0, 5, 5), shape=(7, 11)), 1)
 
-    assert {scores[name] for name in ("dice", "iou", "precision", "recall", "accuracy")} == {1.0}
-    assert scores["cells"] == 0 and math.isnan(scores["matched_iou"])
-
-    assert scores["surface_dice"] == scores["panoptic_quality"] == 1.0
-    assert math.isnan(scores["hd95"])
+    assert all(math.isnan(scores[name]) for name in (*SCORES, "empty_accuracy"))
+    assert (scores["cells"], scores["specks"]) == (0, 0)
+    assert list(scores) == list(score_image(0 * nothing, 0 * nothing, 1))
+    found = summarize([scores, score_image(0 * nothing, 0 * nothing, 1)], [], seed=0, resamples=100)
+    assert (found["dice"].mean, found["dice"].images) == (1, 1)
 
 
 def test_distances_are_in_full_size_pixels_and_in_micrometres_where_those_are_known():
