@@ -118,7 +118,9 @@ class Run:
     def members(self) -> "list[Run]":
         """Those trainings, as far as they have come."""
         found = [path.parent for path in self.folder.glob("seed*/history.csv")]
-        return [Run(path, whole=self.folder) for path in sorted(found)]
+        found = [path for path in found if path.name[4:].isdecimal()]
+        found.sort(key=lambda path: int(path.name[4:]))
+        return [Run(path, whole=self.folder) for path in found]
 
     @property
     def repeats(self) -> Path:

@@ -30,6 +30,7 @@ from cervseg.inference.decision import Decision
 from cervseg.reports import SILENT
 from cervseg.scoring.objects import object_scores
 from cervseg.scoring.pixels import pixel_scores
+from cervseg.scoring.summary import min_pixels
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 WAYS: dict[str, tuple[float, ...]] = {
@@ -125,11 +126,12 @@ def mean_scores(decision: Decision, fields: list[Field]) -> dict[str, float]:
     return {name: float(np.nanmean([row[name] for row in rows])) for name in SHOWN}
 
 
-def scores(decision: Decision, field: Field) -> dict[str, float]:
-    """Of one field."""
+def scores(decision: Decision, field: Field, *, min_cell_area: int = 200) -> dict[str, float]:
+    """Of one field, as `evaluate` counts its cells."""
     mask = decision.on(field.scale).apply(field.answer.astype(np.float32)) > 0
     pixels = pixel_scores(field.truth, mask)
-    objects = object_scores(field.truth, mask, cells=field.cells)
+    smallest = min_pixels(min_cell_area, field.scale)
+    objects = object_scores(field.truth, mask, min_size=smallest, cells=field.cells)
     every = {**asdict(pixels), **asdict(objects)}
     return {name: float(every[name]) for name in SHOWN}
 

@@ -81,7 +81,7 @@ def evaluate(
         DataError: Images, masks or the dataset are missing.
         ModelError: The model is missing, broken, or of other classes.
         LeakError: The model, or its training data, has seen the images.
-        Interrupted: Ctrl-C or SIGTERM; nothing is written.
+        Interrupted: Ctrl-C or SIGTERM; at most scores are written, no report.
     """
     config, tolerance = of_fold(as_config(config), fold), Tolerance(allow_leak)
     mode = _mode(predictions=predictions, whole=whole, stretch=stretch)
@@ -119,8 +119,11 @@ def evaluate(
         except KeyboardInterrupt as exc:
             raise Interrupted("interrupted; no score is written") from exc
         notes = {"scored": what, "settings": score_settings(config, mode), **tolerance.record()}
-        report = _write(config, task, folder, scored=scored, heading=heading, losses=losses,
-                        notes=notes, leaks=bool(tolerance.found))  # fmt: skip
+        try:
+            report = _write(config, task, folder, scored=scored, heading=heading, losses=losses,
+                            notes=notes, leaks=bool(tolerance.found))  # fmt: skip
+        except KeyboardInterrupt as exc:
+            raise Interrupted("interrupted; pictures and report are not complete") from exc
     following = _following(config, paths, config_words=config_words, fold=fold)
     return replace(report, next_command=following)
 

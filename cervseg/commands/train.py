@@ -111,7 +111,8 @@ def train(
     ):
         if resumed:
             check_resumed(run, config, dataset)
-        _write_config(run, config)
+        else:
+            _write_config(run, config)
         alike = tell_near_leaks(dataset.sources, near_pairs(dataset))
         for notice in alike:
             log.warning(notice)
@@ -119,6 +120,8 @@ def train(
         found["data"] = {"splits": tally(dataset), "alike": [*alike]}
         _start(config, team)
         record = open_record(run, config, dataset, resumed=resumed, found=found)
+        if resumed:  # only now: a run that is not open holds the model that its config says
+            _write_config(run, config)
         try:
             setup = _setup(run, config, dataset, team=team)
             contract, state = _fit(setup, config, resume=resumed, progress=progress)

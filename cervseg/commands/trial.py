@@ -7,7 +7,8 @@ from pathlib import Path
 from cervseg import runtime
 from cervseg.commands.evaluate import evaluate
 from cervseg.commands.fold import of_fold
-from cervseg.commands.record import score_settings
+from cervseg.commands.record import model_digest, score_settings
+from cervseg.commands.report import NAME
 from cervseg.commands.train import check_resumed, train
 from cervseg.config import Config
 from cervseg.config.loader import config_differences, load_config
@@ -83,7 +84,7 @@ def train_and_score(trial: Trial, *, progress: Progress) -> tuple[Failure, ...]:
             runtime.forget_models()
             train(config, fold=trial.fold, allow_leak=trial.allow_leak, resume=True,
                   progress=progress)  # fmt: skip
-        elif _is_scored(trial.scores, config):
+        elif _is_scored(trial.scores, config, run.model):
             log.info("%s: trained and scored already", trial.name)
             return ()
         else:
@@ -118,9 +119,15 @@ def _is_to_be_finished(run: Run, config: Config) -> bool:
     return not FINISHING.isdisjoint(differences)
 
 
-def _is_scored(folder: Path, config: Config) -> bool:
-    """Whether all images were scored as they would be now."""
-    if not (folder / "scores.json").is_file():
+def _is_scored(folder: Path, config: Config, model: Path) -> bool:
+    """Whether all images were scored as they would be now, by the model that is there."""
+    if not (folder / NAME).is_file():  # what is written last
         return False
     document = read_json(folder / "scores.json", what="table of scores")
-    return document.get("settings") == score_settings(config, "tiled") and not document["failed"]
+    scored = document.get("scored")
+    models = scored.get("models") if isinstance(scored, dict) else None
+    return (
+        document.get("settings") == score_settings(config, "tiled")
+        and not document["failed"]
+        and models == [model_digest(model)]
+    )

@@ -7,7 +7,7 @@ import numpy as np
 
 from cervseg.reporting.charts import words
 from cervseg.reporting.page import Comparison, PageTable, Subject
-from cervseg.reporting.scored import TRUTH
+from cervseg.reporting.scored import OF_CELLS, TRUTH
 from cervseg.scoring.intervals import bootstrap_interval
 
 FEWEST = 6
@@ -17,7 +17,8 @@ FEWEST = 6
 def compare(subjects: Sequence[Subject]) -> Comparison | None:
     """Each evaluation beside the first one, by the images that both have scored.
 
-    An image of the same name, but of another truth, is another image.
+    An image of the same name, but of another truth, is another image; where only the limit of a
+    cell differs, its scores of cells are left out.
     """
     scored = [subject for subject in subjects if subject.scores]
     if len(scored) < 2:
@@ -31,9 +32,7 @@ def compare(subjects: Sequence[Subject]) -> Comparison | None:
             theirs = other.scores.get(key, {})
             both = [name for name in mine if name in theirs]
             strange = [
-                name
-                for name in both
-                if _truth_of(first, key[0], name) != _truth_of(other, key[0], name)
+                n for n in both if _differ(first, other, (key[0], n), of_cells=key[1] in OF_CELLS)
             ]
             strangers.update(strange)
             change = [theirs[name] - mine[name] for name in both if name not in strange]
@@ -52,7 +51,7 @@ def compare(subjects: Sequence[Subject]) -> Comparison | None:
     )
     if strangers:
         named = ", ".join(sorted(strangers)[:10]) + (", …" if len(strangers) > 10 else "")
-        note += f" Left out, since their truth differs under the same name: {named}."
+        note += f" Left out, since what is true there differs under the same name: {named}."
     compared = {row[0] for row in rows}
     alone = [other.name for other in scored[1:] if other.name not in compared]
     if alone:
@@ -61,6 +60,17 @@ def compare(subjects: Sequence[Subject]) -> Comparison | None:
     return Comparison(note, PageTable("", columns, rows))
 
 
-def _truth_of(subject: Subject, class_name: str, image: str) -> list[float | None]:
-    scores = subject.scores or {}
-    return [scores.get((class_name, key), {}).get(image) for key in TRUTH]
+def _differ(one: Subject, other: Subject, place: tuple[str, str], *, of_cells: bool) -> bool:
+    """Whether two evaluations know another truth of a class in an image."""
+    (empty, cells, specks), (their_empty, their_cells, their_specks) = (
+        [(subject.scores or {}).get((place[0], key), {}).get(place[1], math.nan) for key in TRUTH]
+        for subject in (one, other)
+    )
+    if _unequal(empty, their_empty) or (of_cells and _unequal(cells, their_cells)):
+        return True
+    objects, theirs = cells + specks, their_cells + their_specks
+    return math.isfinite(objects + theirs) and objects != theirs  # older files have no specks
+
+
+def _unequal(one: float, other: float) -> bool:
+    return one != other and not (math.isnan(one) and math.isnan(other))

@@ -56,12 +56,13 @@ def pool(folds: Sequence[RunScores], *, seed: int, resamples: int) -> Evaluation
 def _pooled_baseline(
     folds: Sequence[RunScores], index: int, score: str, *, scale: str | None
 ) -> float:
-    """The mean over all images: an all-background mask has a score in each or in none."""
+    """The mean over all images: an all-background mask has a score in each with known pixels."""
     known = []
     for fold in folds:
         baselines = fold.baselines if scale is None else fold.apart.get(scale)
         if baselines is not None and not math.isnan(baselines[index][score]):
-            known.append((baselines[index][score], len(fold.rows_of(index, scale))))
+            rows = fold.rows_of(index, scale)
+            known.append((baselines[index][score], sum(r["dice"] == r["dice"] for r in rows)))
     if not known:
         return math.nan
     values, weights = zip(*known, strict=True)

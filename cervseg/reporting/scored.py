@@ -17,7 +17,10 @@ from cervseg.scoring.summary import SCORES, scale_name
 HEADLINE = ("dice", "iou", "cell_recall", "cell_match", "panoptic_quality")
 """Scores that are read first."""
 
-TRUTH = ("empty_accuracy", "cells")
+OF_CELLS = ("cell_recall", "cell_match", "panoptic_quality")
+"""Those of them that depend on what counts as a cell."""
+
+TRUTH = ("empty_accuracy", "cells", "specks")
 """Of an image, whatever was predicted: where these differ, so does what is compared with."""
 
 IN_TABLE = ("dice", "iou", "precision", "recall", "cell_recall", "panoptic_quality", "surface_dice")

@@ -90,7 +90,7 @@ def read_evaluation(path: Path, parts: Sequence[Path]) -> Subject:
         more += _confusion_table(document)
         scores = {
             (str(record["class"]), score): {
-                str(row["image"]): _number(row[score])
+                str(row["image"]): _number(row.get(score))
                 for row in cast(list[dict[str, JSON]], record["images"])
             }
             for record in classes

@@ -13,6 +13,7 @@ from cervseg.contract import Contract
 from cervseg.models.folder import build_network, final_network
 from cervseg.models.weights import load_weights, save_weights
 from cervseg.reports import SILENT, Progress
+from cervseg.runs import Run
 from cervseg.training.checkpoints import State
 from cervseg.training.trainer import Setup, fit
 
@@ -37,24 +38,31 @@ def fit_soup(
         progress: Draws the bars.
 
     Returns:
-        The contract of the first so far, and the history of the last. A file STOP ends all: what
-        has been trained by then is averaged.
+        The contract of the first so far, and the history of the last. A file STOP ends all: the
+        trainings that have come to their end are averaged, or the first is taken as it is.
 
     Raises:
         ConfigError, DataError, BudgetError: As `fit`.
     """
-    contracts, runs = [], []
-    for number in range(count):
-        seed = (count * setup.seed + number) % 2**31
-        runs.append(setup.run.member(seed))
-        log.info("training %d of %d, seed %d", number + 1, count, seed)
+    seeds = [(count * setup.seed + number) % 2**31 for number in range(count)]
+    contracts: list[Contract] = []
+    finished: list[Run] = []
+    state = State()
+    for number, seed in enumerate(seeds, start=1):
+        run = setup.run.member(seed)
+        if contracts and setup.run.stop.exists() and not run.state.is_file():
+            state = replace(state, ended="stop")
+            break
+        log.info("training %d of %d, seed %d", number, count, seed)
         runtime.forget_models()
-        member = replace(setup, run=runs[-1], seed=seed)
+        member = replace(setup, run=run, seed=seed, first_weights=seeds[0])
         contract, state = fit(member, resume=resume, progress=progress)
         contracts.append(contract)
-        if state.ended == "stop":
+        if state.ended == "stop":  # half a training would pull the others back
+            finished = finished or [run]
             break
-    network = average_weights(contracts[0], [run.best for run in runs])
+        finished.append(run)
+    network = average_weights(contracts[0], [run.best for run in finished])
     save_weights(setup.run.best, network)
     return contracts[0], state
 

@@ -1,5 +1,6 @@
 """What happens around epochs: bars, history, best weights, learning rate, stopping."""
 
+import importlib.util
 import logging
 import math
 import time
@@ -10,7 +11,7 @@ import keras
 
 from cervseg.arrays import Tensor
 from cervseg.config.training import TrainConfig
-from cervseg.errors import ModelError
+from cervseg.errors import ConfigError, ModelError
 from cervseg.files import write_csv, write_json
 from cervseg.models.weights import save_weights
 from cervseg.processes import ALONE, Team, agreed
@@ -202,3 +203,17 @@ def write_history(run: Run, config: TrainConfig, state: State) -> None:
     write_json(run.history, {"columns": columns})
     shown = config.metrics if config.plot_metrics is None else config.plot_metrics
     plot_curves(run.curves, columns, shown)
+
+
+def open_tensorboard(run: Run) -> Tensor:
+    """Make the callback that writes the history for TensorBoard.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ConfigError(
+            "'train.tensorboard' needs the package tensorboard",
+            hint="pip install 'cervseg[tensorboard]'",
+        )
+    return keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)

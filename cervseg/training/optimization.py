@@ -44,10 +44,11 @@ class _Averaging:
 
     In update t its momentum is `min(momentum, (1 + t) / (4 + t))`: an average over the last third
     of a short training, which would else end with a share of the weights that it began with.
-    Keras averages after every batch: where several make one update, each takes its root.
+    Keras averages after every batch: where several make one update, only after the last of them.
     """
 
     iterations: Tensor
+    _iterations: Tensor
     gradient_accumulation_steps: int | None
 
     @property
@@ -55,7 +56,9 @@ class _Averaging:
         """Share of the old average that a batch keeps."""
         done = ops.cast(self.iterations, "float32")
         of_update = ops.minimum(self._ema_momentum, (1 + done) / (4 + done))
-        return of_update ** (1 / (self.gradient_accumulation_steps or 1))
+        if (batches := self.gradient_accumulation_steps) is None:
+            return of_update
+        return ops.where((self._iterations + 1) % batches == 0, of_update, 1.0)
 
     @ema_momentum.setter
     def ema_momentum(self, momentum: float) -> None:

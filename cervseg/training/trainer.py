@@ -1,6 +1,5 @@
 """Fit a network to a dataset, from nothing or from where it was interrupted."""
 
-import importlib.util
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -29,7 +28,7 @@ from cervseg.reports import SILENT, Progress
 from cervseg.runs import Run
 from cervseg.training.batches import TileBatches, TrainingBatches
 from cervseg.training.beginning import freeze, take_ready_made
-from cervseg.training.callbacks import EpochKeeper, ProgressBars
+from cervseg.training.callbacks import EpochKeeper, ProgressBars, open_tensorboard
 from cervseg.training.checkpoints import State, load_state
 from cervseg.training.optimization import make_optimizer
 from cervseg.training.previews import PreviewPainter, preview_images
@@ -52,6 +51,7 @@ class Setup:
         workers: Threads that make batches.
         fields: How whole fields are read; None: training samples are tiles.
         inference_tile: Side of the tiles that the model will be given; None: as in training.
+        first_weights: Seed of the weights that it begins with; None: `seed`.
         team: With which processes it trains; the first one writes.
     """
 
@@ -65,6 +65,7 @@ class Setup:
     precision: str = "float32"
     fields: FieldOptions | None = None
     inference_tile: int | None = None
+    first_weights: int | None = None
     team: Team = ALONE
 
 
@@ -142,7 +143,7 @@ def fit(
 
 
 def _fit(setup: Setup, *, resume: bool, progress: Progress) -> tuple[Contract, State]:
-    runtime.seed_everything(setup.seed)
+    runtime.seed_everything(setup.seed if setup.first_weights is None else setup.first_weights)
     contract = untrained_contract(setup)
     with runtime.precision(setup.precision):
         network = build_network(contract, where="the config")
@@ -250,7 +251,9 @@ def _run_epochs(
             setup.run, setup.train, state, network=final, preview=painter, team=setup.team
         )
         averaging = [keras.callbacks.SwapEMAWeights()] if setup.train.ema else []
-        boards = [_tensorboard(setup.run)] if setup.train.tensorboard and setup.team.leads else []
+        boards = (
+            [open_tensorboard(setup.run)] if setup.train.tensorboard and setup.team.leads else []
+        )
         try:
             model.fit(
                 batches,
@@ -271,15 +274,6 @@ def _run_epochs(
             for side in (batches, validation):
                 if side is not None and side.failure is not None:
                     raise side.failure
-
-
-def _tensorboard(run: Run) -> Tensor:
-    if importlib.util.find_spec("tensorboard") is None:
-        raise ConfigError(
-            "'train.tensorboard' needs the package tensorboard",
-            hint="pip install 'cervseg[tensorboard]'",
-        )
-    return keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)
 
 
 def _check_memory(model: Tensor, setup: Setup) -> None:

@@ -190,7 +190,21 @@ def test_images_of_one_name_but_another_truth_are_not_compared(tmp_path):
     compared = compare([*read_subjects(one), *read_subjects(other)])
 
     assert {row[5] for row in compared.table.rows} == {"2"}
-    assert compared.note.endswith(f" since their truth differs under the same name: {NAMES[0]}.")
+    assert compared.note.endswith(
+        f" since what is true there differs under the same name: {NAMES[0]}."
+    )
+
+
+def test_where_only_the_limit_of_a_cell_differs_the_pixels_are_compared(tmp_path):
+    one, other = evaluation(tmp_path / "a"), evaluation(tmp_path / "b")
+    document = json.loads((other / "scores.json").read_text())
+    for image in document["classes"][0]["images"]:
+        image["cells"], image["specks"] = image["specks"], image["cells"]
+    (other / "scores.json").write_text(json.dumps(document))
+
+    compared = compare([*read_subjects(one), *read_subjects(other)])
+
+    assert {row[2] for row in compared.table.rows} == {"dice", "IoU"}
 
 
 def test_each_file_scale_has_scores_of_its_own_on_the_page(tmp_path):

@@ -9,6 +9,7 @@ from cervseg.commands.train import train
 from cervseg.config import Config
 from cervseg.config.training import TrainConfig
 from cervseg.errors import ConfigError
+from cervseg.runs import Run
 
 pytestmark = pytest.mark.usefixtures("started")
 
@@ -90,6 +91,45 @@ def test_the_file_stop_of_the_whole_ends_it_after_an_epoch(make_setup, beginning
     setup.run.stop.unlink()
     _, state = fit_soup(setup, 3, resume=True)
     assert (state.ended, len(setup.run.members())) == ("epochs", 3)
+
+
+def test_a_training_that_has_hardly_begun_is_not_averaged(make_setup, beginning, tmp_path):
+    from cervseg.training.averaging import fit_soup
+
+    setup = make_setup(tmp_path / "run", model=WITH_NORMS, start_from=beginning, epochs=1)
+    setup.run.folder.mkdir()
+    setup.run.stop.touch()
+
+    _, state = fit_soup(setup, 3)  # the first comes to its end, since that is one epoch
+
+    [first] = setup.run.members()
+    assert state.ended == "stop"
+    for name, found in arrays(setup.run.best).items():
+        np.testing.assert_array_equal(found, arrays(first.best)[name])
+
+
+def test_what_does_not_fit_the_beginning_is_one_for_all(make_setup, beginning, tmp_path):
+    from cervseg.training.averaging import fit_soup
+
+    deeper = {**WITH_NORMS, "num_layers": 3}
+    keys = {"start_from": beginning, "epochs": 1, "learning_rate": 1e-9}
+    setup = make_setup(tmp_path / "run", model=deeper, **keys)
+
+    fit_soup(setup, 2)
+
+    first, second = (arrays(run.best) for run in setup.run.members())
+    for name, found in first.items():
+        if "moving_" not in name:
+            np.testing.assert_allclose(found, second[name], atol=1e-6)
+
+
+def test_the_trainings_are_in_the_order_of_their_numbers(tmp_path):
+    for seed in (10, 9, 11):
+        (tmp_path / f"seed{seed}").mkdir()
+        (tmp_path / f"seed{seed}" / "history.csv").touch()
+    (tmp_path / "seedling").mkdir()
+
+    assert [run.folder.name for run in Run(tmp_path).members()] == ["seed9", "seed10", "seed11"]
 
 
 def test_a_soup_needs_one_beginning_and_one_process():

@@ -57,7 +57,7 @@ def test_a_full_disk_under_tensorboard_is_not_taken_for_a_lack_of_memory(
             said = f"{tmp_path}/events.v2; {os.strerror(errno.ENOSPC)}"
             raise tf.errors.ResourceExhaustedError(None, None, said)
 
-    monkeypatch.setattr("cervseg.training.trainer._tensorboard", lambda run: Full())
+    monkeypatch.setattr("cervseg.training.trainer.open_tensorboard", lambda run: Full())
     setup = make_setup(tmp_path, tensorboard=True)
 
     with pytest.raises(FullDiskError) as caught:
