@@ -278,6 +278,8 @@ def _report(run: Run, contract: Contract, state: "State", *, config_words: str |
         "receptive_field": contract.receptive_field,
     }
     notices = [f"stopped after epoch {state.epoch} ({state.ended}); best epoch {state.best_epoch}"]
+    if parts := [member.folder.name for member in run.members()]:
+        notices = [f"one model of {' and '.join(parts)}, of which the last {notices[0]}"]
     if margin is None:
         notices.append("the network sees the whole tile, so tiled and whole answers differ")
     where = config_words or shlex.join(["--model", str(run.folder)])

@@ -77,7 +77,7 @@ def verify(
             hint=_reasons(record, read_json(again.record, what="run"))
             or f"the second training is in {again.folder}",
         )
-    epochs = sum(len(history) for history in _histories(run))
+    epochs = sum(map(len, _histories(run).values()))
     shutil.rmtree(place)
     return Report(
         "train",
@@ -106,15 +106,17 @@ def _reason(record: Mapping[str, JSON]) -> str | None:
 
 def _differences(run: Run, again: Run) -> Iterator[str]:
     """What differs, in the order in which it came about."""
-    nothing: list[dict[str, str]] = []
-    for first, second in zip_longest(_histories(run), _histories(again), fillvalue=nothing):
+    ours, others = _histories(run), _histories(again)
+    for part, first in ours.items():
+        second = others.get(part, [])
         for mine, theirs in zip_longest(first, second):
             if mine is None or theirs is None:
-                yield f"{len(second)} epochs instead of {len(first)}"
+                yield f"{part}{len(second)} epochs instead of {len(first)}"
                 return
             for name, value in mine.items():
                 if theirs.get(name) != value:
-                    yield f"epoch {mine['epoch']}, {name} {theirs.get(name)} instead of {value}"
+                    found = f"{name} {theirs.get(name)} instead of {value}"
+                    yield f"{part}epoch {mine['epoch']}, {found}"
     contracts = Contract.load(run.model), Contract.load(again.model)
     yield from _different_weights((run, again), contracts)
     one, other = ({k: v for k, v in asdict(c).items() if k not in FREE} for c in contracts)
@@ -123,10 +125,14 @@ def _differences(run: Run, again: Run) -> Iterator[str]:
             yield f"{name} {other[name]} instead of {value}"
 
 
-def _histories(run: Run) -> list[list[dict[str, str]]]:
-    """That of the run; of a soup those of its trainings."""
-    parts = [run] if run.history_table.is_file() else run.members()
-    return [read_csv(part.history_table, ("epoch",), what="history") for part in parts]
+def _histories(run: Run) -> dict[str, list[dict[str, str]]]:
+    """That of the run; of a soup those of its trainings, by what tells them apart."""
+    members = [] if run.history_table.is_file() else run.members()
+    parts = {f"{member.folder.name}, ": member for member in members} or {"": run}
+    return {
+        name: read_csv(part.history_table, ("epoch",), what="history")
+        for name, part in parts.items()
+    }
 
 
 def _different_weights(
