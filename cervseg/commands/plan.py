@@ -12,7 +12,7 @@ from cervseg import machine, runtime
 from cervseg.commands.config import experiment_name, guess_masks, propose_groups
 from cervseg.commands.draft import draft_contract
 from cervseg.config import Config
-from cervseg.config.data import DataConfig
+from cervseg.config.data import DataConfig, FractionSplit
 from cervseg.config.loader import DEFAULT, load_config
 from cervseg.config.syntax import format_value
 from cervseg.data.examination import examine_all
@@ -176,8 +176,9 @@ def _fit_machine(facts: Facts, data: DataConfig, name: str) -> tuple[list[Choice
 
 def _validation_batches(facts: Facts, data: DataConfig, config: Config) -> int:
     """That an epoch ends with: the tiles of the images that validate."""
-    share = 1 / data.folds if data.folds else getattr(data.split, "valid", DEFAULT_SHARE)
-    share = share if isinstance(share, float) else DEFAULT_SHARE  # folders, or a list of groups
+    share = data.split.valid if isinstance(data.split, FractionSplit) else DEFAULT_SHARE
+    if data.folds:
+        share = 1 / data.folds
     tile = config.data.tile_size / config.data.scale
     tiles = math.ceil(facts.height / tile) * math.ceil(facts.width / tile)
     return math.ceil(share * facts.images * tiles / config.train.batch_size)

@@ -88,14 +88,7 @@ def read_evaluation(path: Path, parts: Sequence[Path]) -> Subject:
         first, *more = [_summary_table(name, summary) for name, summary in summaries]
         more += [_image_table(record) for record in classes]
         more += _confusion_table(document)
-        scores = {
-            (str(record["class"]), score): {
-                str(row["image"]): _number(row.get(score))
-                for row in cast(list[dict[str, JSON]], record["images"])
-            }
-            for record in classes
-            for score in (*HEADLINE, *TRUTH)
-        }
+        scores = _of_images(classes)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
         raise DataError(f"{path}: not a table of scores: {one_line(repr(exc))}") from exc
     warnings = [
@@ -126,6 +119,18 @@ def read_evaluation(path: Path, parts: Sequence[Path]) -> Subject:
         texts=(Text("How it was scored", as_text(document.get("settings"))),),
         scores=scores,
     )
+
+
+def _of_images(classes: Sequence[Mapping[str, JSON]]) -> dict[tuple[str, str], dict[str, float]]:
+    """By class and score, the values of each image; what two evaluations are compared by."""
+    return {
+        (str(record["class"]), score): {
+            str(row["image"]): _number(row.get(score))
+            for row in cast(list[dict[str, JSON]], record["images"])
+        }
+        for record in classes
+        for score in (*HEADLINE, *TRUTH)
+    }
 
 
 _Summary = Mapping[str, Mapping[str, JSON]]

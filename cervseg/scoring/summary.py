@@ -71,12 +71,9 @@ def score_image(
         "vertical": scale[0],
         "horizontal": scale[1],
     }
-    counted = {"cells", "specks", "vertical", "horizontal"}
-    nothing = math.nan if not known.any() else None  # of an image without any truth
-    return {
-        name: float(value) if nothing is None or name in counted else nothing
-        for name, value in scores.items()
-    }
+    if not known.any():
+        scores |= dict.fromkeys((*SCORES, "empty_accuracy"), math.nan)
+    return {name: float(value) for name, value in scores.items()}
 
 
 def count_confusion(true: Mask, predicted: Mask, classes: int) -> NDArray[np.int64]:
