@@ -86,7 +86,8 @@ class Outcome:
         if places := [(name, path) for name, path in ranked if path.is_file()]:
             write_ranking(self.output.ranking, places)
         if self.pictures:
-            sheet = contact_sheet(self.pictures, captions=("image", "mask"), side=SIDE)
+            names = [name for name, _ in self.rows[: len(self.pictures)]]
+            sheet = contact_sheet(self.pictures, captions=("image", "mask"), names=names, side=SIDE)
             write_picture(self.output.overview, add_legend(sheet, classes))
 
     def report(self, command: str) -> Report:

@@ -50,7 +50,7 @@ def draw_legend(classes: Classes, width: int, *, size: int) -> RGB:
     font = ImageFont.load_default(size)
     gap = size // 2
     room = width - size - 3 * gap  # for a name: a margin on both sides, a gap after the colour
-    names = [_shorten(name, font, room) for name in classes.names]
+    names = [shorten(name, font, room) for name in classes.names]
     lengths = [size + gap + round(font.getlength(name)) for name in names]
     places = _places(lengths, width - 2 * gap, between=2 * size)
     line = size + gap
@@ -63,8 +63,8 @@ def draw_legend(classes: Classes, width: int, *, size: int) -> RGB:
     return np.asarray(strip)
 
 
-def _shorten(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: int) -> str:
-    """The longest beginning that fits, with dots if it is not all."""
+def shorten(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: int) -> str:
+    """The longest beginning of a name that fits into so many pixels, with dots if not all."""
     kept = [name, *(f"{name[:count].rstrip()}…" for count in range(len(name) - 1, 0, -1))]
     return next((text for text in kept if font.getlength(text) <= room), "")
 

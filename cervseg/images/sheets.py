@@ -9,6 +9,7 @@ from PIL import ImageDraw, ImageFont
 
 from cervseg.arrays import RGB, Mask
 from cervseg.classes import Classes
+from cervseg.images.legend import shorten
 
 GAP = 6
 CAPTION = 18
@@ -18,26 +19,36 @@ _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def contact_sheet(
-    rows: Sequence[Sequence[RGB | None]], *, captions: Sequence[str] = (), side: int = 256
+    rows: Sequence[Sequence[RGB | None]],
+    *,
+    captions: Sequence[str] = (),
+    names: Sequence[str] = (),
+    side: int = 256,
 ) -> RGB:
     """Lay pictures out in rows, each reduced to fit a square.
 
     Args:
         rows: Pictures of any size; None leaves a place empty.
         captions: Over each column.
+        names: Over each row, in one line; none, or as many as rows.
         side: Of the square, pixels.
     """
     small = [[None if p is None else thumbnail(p, side) for p in row] for row in rows]
     heights = [max((p.shape[0] for p in row if p is not None), default=0) for row in small]
     columns = max((len(row) for row in rows), default=0)
     top = GAP + (CAPTION if captions else 0)
-    size = (GAP + columns * (side + GAP), top + sum(heights) + GAP * len(heights))
+    line = CAPTION if names else 0
+    size = (GAP + columns * (side + GAP), top + sum(heights) + (line + GAP) * len(heights))
     sheet = Pillow.new("RGB", size, (255, 255, 255))
-    draw = ImageDraw.Draw(sheet)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for column, text in enumerate(captions):
         place = (GAP + column * (side + GAP), GAP // 2)
-        draw.text(place, text, fill=(40, 40, 40), font=ImageFont.load_default(13))
-    for row, height in zip(small, heights, strict=True):
+        draw.text(place, text, fill=(40, 40, 40), font=font)
+    for row, height, name in zip(small, heights, names or [""] * len(rows), strict=True):
+        if name:
+            shown = shorten(name, font, size[0] - 2 * GAP)
+            draw.text((GAP, top), shown, fill=(20, 20, 20), font=font)
+        top += line
         for column, picture in enumerate(row):
             if picture is not None:
                 left = GAP + column * (side + GAP) + (side - picture.shape[1]) // 2
@@ -94,9 +105,8 @@ def _draw_card(card: Card, width: int) -> RGB:
     below = small.shape[0] + 3
     drawn = Pillow.new("RGB", (width, below + CAPTION + LINE * len(lines)), (255, 255, 255))
     drawn.paste(Pillow.fromarray(small), (0, 0))
-    draw, name = ImageDraw.Draw(drawn), card.name
-    while name_font.getlength(name) > width and len(name) > 2:
-        name = f"{name[:-2]}…"
+    draw = ImageDraw.Draw(drawn)
+    name = shorten(card.name, name_font, width)
     draw.text((0, below), name, fill=(20, 20, 20), font=name_font)
     for number, line in enumerate(lines):
         place = (0, below + CAPTION + LINE * number)

@@ -46,6 +46,19 @@ def test_captions_take_a_line_above_the_first_row():
     np.testing.assert_array_equal(headed[-40 - GAP :], plain[-40 - GAP :])
 
 
+def test_names_take_a_line_over_each_row_and_are_cut_to_the_width():
+    rows = [[picture(RED, 40, 40)], [picture(BLUE, 30, 40)]]
+
+    plain = contact_sheet(rows, side=40)
+    named = contact_sheet(rows, names=("a", "a name that is far longer than the sheet"), side=40)
+
+    assert named.shape == (len(plain) + 2 * CAPTION, plain.shape[1], 3)
+    first, second = named[GAP : GAP + CAPTION], named[-30 - GAP - CAPTION :][:CAPTION]
+    assert first.min() < 100 and second.min() < 100, "both are written"
+    assert second[:, -GAP:].min() == 255, "nothing is cut in the middle of a letter"
+    np.testing.assert_array_equal(named[-30 - GAP :], plain[-30 - GAP :])
+
+
 def test_rows_of_different_lengths_and_no_rows_are_fine():
     assert contact_sheet([[picture(RED, 4, 4)], []], side=8).shape == (
         GAP + 4 + GAP + GAP,
