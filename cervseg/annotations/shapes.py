@@ -57,8 +57,9 @@ def paint(shapes: Sequence[Shape], height: int, width: int, *, index: Mapping[st
 
     A pixel belongs to a shape when its centre lies inside. Where shapes overlap, the smaller one
     (by the area of its outline) lies on top, so that a nucleus stays whole on its cell; of two
-    equals the later. Shapes are cut at the edge of the image. Objects are numbered as they come;
-    what is background or ignored is none, and what is covered or too small for a pixel is gone.
+    equals the later. What is ignored lies on top of all: nobody has looked at what is below it.
+    Shapes are cut at the edge of the image. Objects are numbered as they come; what is background
+    or ignored is none, and what is covered or too small for a pixel is gone.
 
     Args:
         shapes: In pixels of the image.
@@ -74,8 +75,11 @@ def paint(shapes: Sequence[Shape], height: int, width: int, *, index: Mapping[st
     numbers = _numbers([index[shape.name] for shape in shapes])
     labels = Labels(np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint16))
     budget = Budget(height, width)
-    # Python's sort keeps the order of equals.
-    for i in sorted(range(len(shapes)), key=lambda i: -shapes[i].area):
+
+    def height_of(i: int) -> tuple[bool, float]:
+        return index[shapes[i].name] == IGNORE, -shapes[i].area
+
+    for i in sorted(range(len(shapes)), key=height_of):  # Python's sort keeps the order of equals
         windows = [_window(polygon, height, width) for polygon in shapes[i].polygons]
         if not any(windows):
             raise _outside(shapes[i], height, width)

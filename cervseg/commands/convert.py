@@ -15,6 +15,7 @@ from cervseg.classes import BACKGROUND, IGNORE, Classes
 from cervseg.config import Config
 from cervseg.config.loader import as_config
 from cervseg.data.cutting import read_field
+from cervseg.data.pairing import tell_apart
 from cervseg.data.sources import find_fields
 from cervseg.data.truth import IGNORED, Found
 from cervseg.errors import DataError, OutputError
@@ -44,7 +45,8 @@ def convert(
         config: Names the source and the classes.
         to: `masks`: class indices with a palette; `label_images`: 16 bit, a number an object;
             `geojson`: outlines in pixels of the image, as QuPath opens them.
-        output: Folder of the files, named after the images.
+        output: Folder of the files, named after the images, in folders like theirs where several
+            images have one name.
         overwrite: Move an occupied output aside.
         resume: Leave out what is written.
         progress: Draws the bar.
@@ -58,29 +60,55 @@ def convert(
     data, folder = config.data, Path(output)
     fields = find_fields(data)
     classes = data.class_table()
-    write = _WRITERS[to]
+    places = tell_apart([(field.image.stem, field.image) for field in fields])
+    named = list(zip(fields, places, strict=True))
     done: list[dict[str, str | int]] = []
     failures: list[Failure] = []
+    lossy = 0
     needed = [path for field in fields for path in (field.image, field.origin)]
     with claim(folder, overwrite=overwrite, resume=resume, needed=needed):
-        for field in track(fields, "converting", total=len(fields), progress=progress):
-            path = folder / f"{field.name}{SUFFIX[to]}"
+        _require_suffix(folder, SUFFIX[to])
+        for field, place in track(named, "converting", total=len(named), progress=progress):
+            path = folder.joinpath(*place[:-1], f"{place[-1]}{SUFFIX[to]}")
             try:
                 if resume and path.is_file():
                     _require_form(path, to)
                 else:
-                    write(path, read_field(field, data)[1], classes)
+                    found = read_field(field, data)[1]
+                    _WRITERS[to](path, found, classes)
+                    lossy += to == "label_images" and _says_more(found)
             except DataError as exc:
                 failures.append(Failure.of(str(field.image), exc))
                 continue
             done.append({"image": str(field.image), "written": str(path)})
+    notice = (
+        f"label images hold numbers only: in {lossy} of them what was ignored is background now, "
+        "or classes are lost; masks and geojson keep both"
+    )
     return Report(
         "convert",
         folder,
         results=tuple(done),
         paths=tuple(Path(str(row["written"])) for row in done),
         failures=tuple(failures),
+        notices=(notice,) if lossy else (),
     )
+
+
+def _says_more(found: Found) -> bool:
+    """Whether a mask has ignored pixels, or several classes: objects alone do not tell them."""
+    return len({*np.unique(found.mask).tolist()} - {BACKGROUND}) > 1
+
+
+def _require_suffix(folder: Path, suffix: str) -> None:
+    """Check that a folder that is gone on with holds files of this form.
+
+    Raises:
+        OutputError: It holds some of another.
+    """
+    other = next((p for p in folder.rglob("*") if p.suffix in {*SUFFIX.values()} - {suffix}), None)
+    if other is not None:
+        raise OutputError(f"{other}: written in another form", hint="choose another --output")
 
 
 def _require_form(path: Path, to: Form) -> None:

@@ -8,7 +8,7 @@ from cervseg import __version__
 from cervseg.arrays import RGB
 from cervseg.commands.tally import count_cuts, cut_notices, tally_table
 from cervseg.config import Config
-from cervseg.config.data import DataConfig, FractionSplit, Split
+from cervseg.config.data import GROUPINGS, DataConfig, FractionSplit, Split
 from cervseg.config.loader import as_config
 from cervseg.data.cutting import Cut, cut_field, mask_reading
 from cervseg.data.fields import Field, list_problems
@@ -98,6 +98,7 @@ def dataset_tile(
         notice = f"{data.output} is complete, nothing to do"
         return Report("dataset-tile", data.output, notices=(notice,), next_command=following)
     _check_keys(data)
+    _refuse_output_in_source(data)
     chosen, notices = _assign(find_fields(data), data)
     reading = mask_reading(data, [field for field, _ in chosen])
     needed = (path for field, _ in chosen for path in (field.image, field.origin))
@@ -106,7 +107,7 @@ def dataset_tile(
     with claim(partial, resume=True):
         clear(partial)
         seed = config.runtime.seed
-        cuts = _cut_all(chosen, data, reading=reading, folder=partial, seed=seed, progress=progress)
+        cuts = _cut_all(chosen, data, folder=partial, seed=seed, progress=progress)
         cuts = _in_folds(cuts, data)
         sources = [cut.source for cut in cuts]
         with tolerance.tolerating():
@@ -186,13 +187,31 @@ def _check_keys(data: DataConfig) -> None:
         raise ConfigError("'data.source': kind `tiles` can't be mixed with others")
     if kinds == {"tiles"} and (data.extra_scales or data.include_reduced):
         raise ConfigError("'data.source': kind `tiles` is not cut, so it takes no other scales")
+    is_drawn = data.folds is not None or data.split.kind == "fractions"
+    if kinds == {"tiles"} and is_drawn and not any(getattr(data, key) for key in GROUPINGS):
+        raise ConfigError(
+            "'data.source': drawn one by one, tiles of a photograph would train and be scored",
+            hint="say by data.group_pattern which belong together, or data.split.kind: folders",
+        )
+
+
+def _refuse_output_in_source(data: DataConfig) -> None:
+    """What is written below a folder of images would be taken for images the next time."""
+    output = data.output.resolve()
+    for source in data.source:
+        for name in ("images", "masks", "folder"):
+            folder = getattr(source, name, None)
+            if folder is not None and output.is_relative_to(folder.resolve()):
+                raise ConfigError(
+                    f"'data.output': {data.output} lies in {folder}, where 'data.source' looks",
+                    hint="choose a folder beside it",
+                )
 
 
 def _cut_all(
     chosen: Sequence[tuple[Field, Split | None]],
     data: DataConfig,
     *,
-    reading: Reading,
     folder: Path,
     seed: int,
     progress: Progress,
@@ -203,9 +222,7 @@ def _cut_all(
     for number, (field, split) in enumerate(fields):
         own = (seed, number)
         try:
-            cuts.append(
-                cut_field(field, split, data=data, reading=reading, folder=folder, seed=own)
-            )
+            cuts.append(cut_field(field, split, data=data, folder=folder, seed=own))
         except DataError as exc:
             problems.append(str(exc) + (f" ({exc.hint})" if exc.hint else ""))
     if problems:

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -92,6 +92,16 @@ def _with_kind(value: object) -> object:
     return {"kind": "fractions", **value} if isinstance(value, dict) else value
 
 
+def _default_split(before: dict[str, Any]) -> FractionSplit | FolderSplit:
+    """By folders where every source has them: somebody has divided them already."""
+    in_folders = _in_split_folders(before.get("source", ()))
+    return FolderSplit(kind="folders") if in_folders else FractionSplit()
+
+
+def _in_split_folders(sources: Sources) -> bool:
+    return bool(sources) and all("{split}" in str(getattr(s, "images", "")) for s in sources)
+
+
 GROUPINGS = ("group_pattern", "group_block", "group_file", "group_folder")
 """Keys that say what a group is; at most one of them."""
 
@@ -123,7 +133,9 @@ class DataConfig(Section):
         False, description="the folder an image lies in is its group (a slide, a patient)"
     )
     split: Annotated[SplitKind, BeforeValidator(_with_kind)] = Field(
-        FractionSplit(), description="which groups train, validate and test"
+        default_factory=_default_split,
+        description="which groups train, validate and test; default: the `{split}` folders, else "
+        "fractions",
     )
     folds: int | None = Field(
         None,
@@ -197,8 +209,7 @@ class DataConfig(Section):
         chosen = [f"`{name}`" for name, value in ways.items() if value not in (None, False)]
         if len(chosen) > 1:
             raise ValueError(f"{' and '.join(chosen)} exclude each other")
-        has_folders = all("{split}" in str(getattr(s, "images", "")) for s in self.source)
-        if self.split.kind == "folders" and not has_folders:
+        if self.split.kind == "folders" and self.source and not _in_split_folders(self.source):
             raise ValueError("split kind `folders` needs `{split}` in `images` of every source")
         self._check_source_classes()
         return self

@@ -64,7 +64,11 @@ def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -
         config = Config.model_validate(raw, strict=True)
     except ValidationError as exc:
         fallback = Place(0, 0, str(path) if path is not None else "config")
-        errors = exc.errors(include_url=False)
+        errors = [
+            error
+            for error in exc.errors(include_url=False)
+            if error["type"] != "default_factory_not_called"  # it follows from another
+        ]
         found = find_problems(errors, raw, written.places, fallback=fallback)
         raise config_error([*written.problems, *found]) from exc
     if written.problems:

@@ -1,7 +1,6 @@
 """Cut one field: its tiles on disk, and its rows of the manifest."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from cervseg.arrays import Mask
 from cervseg.config.data import DataConfig, Split
 from cervseg.data.duplicates import perceptual_hash
 from cervseg.data.fields import Field
-from cervseg.data.manifest import DOCUMENT, SourceRow, TileRow
+from cervseg.data.manifest import SourceRow, TileRow
 from cervseg.data.tiling import Tile, Tiling, cut_tiles, foreground_share
 from cervseg.data.truth import Found, MaskFile, empty_mask
 from cervseg.digests import pixel_digest
@@ -52,21 +51,13 @@ def mask_reading(data: DataConfig, fields: Sequence[Field]) -> Reading:
     """
     if data.source[0].kind != "tiles":
         return "index"
-    ours = {_is_ours(field.image) for field in fields}
-    if data.masks.read != "auto" or ours == {False}:
-        return data.mask_reading()
-    if len(ours) > 1:
+    readings = {field.truth.reading for field in fields if isinstance(field.truth, MaskFile)}
+    if len(readings) > 1:
         raise ConfigError(
             "'data.source': tiles of cervseg (class indices) and other masks can't be mixed",
             hint="set data.masks.read",
         )
-    return "index"
-
-
-def _is_ours(tile: Path) -> bool:
-    """Whether a tile lies in DATASET/tiles/SPLIT/images beside DATASET/dataset.json."""
-    parents = tile.absolute().parents
-    return len(parents) > 3 and parents[2].name == "tiles" and (parents[3] / DOCUMENT).is_file()
+    return readings.pop() if readings else data.mask_reading()
 
 
 def cut_field(
@@ -74,7 +65,6 @@ def cut_field(
     split: Split | None,
     *,
     data: DataConfig,
-    reading: Reading,
     folder: Path,
     seed: tuple[int, ...],
 ) -> Cut:
@@ -87,14 +77,13 @@ def cut_field(
         field: To cut.
         split: It belongs to; None in a dataset in folds.
         data: Section `data`.
-        reading: From `mask_reading`.
         folder: Of the dataset.
         seed: Decides which empty tiles are kept.
 
     Raises:
         DataError: A file is broken, or its size does not fit.
     """
-    image, found = read_field(field, data, reading)
+    image, found = read_field(field, data)
     source = _source(field, split, image=image, mask=found.mask)
     forms: list[Split] = ["train", "valid"] if split is None else [split]
     if data.sampling == "fields":
@@ -131,15 +120,12 @@ def _tiling(data: DataConfig, *, in_training: bool) -> Tiling:
     )
 
 
-def read_field(
-    field: Field, data: DataConfig, reading: Reading | None = None
-) -> tuple[Image, Found]:
+def read_field(field: Field, data: DataConfig) -> tuple[Image, Found]:
     """Open the photograph of a field and read what is on it.
 
     Args:
         field: Of `find_fields`.
         data: Section `data`.
-        reading: From `mask_reading`; decides over the masks of finished tiles.
 
     Raises:
         DataError: A file is broken, or the two differ in size.
@@ -147,10 +133,7 @@ def read_field(
     image = open_image(field.image)
     if field.truth is None:
         return image, Found(empty_mask(image.height, image.width))
-    truth = field.truth
-    if isinstance(truth, MaskFile) and data.source[0].kind == "tiles" and reading is not None:
-        truth = replace(truth, reading=reading)
-    return image, truth.read(image.height, image.width, data.class_table())
+    return image, field.truth.read(image.height, image.width, data.class_table())
 
 
 def _write_truth(folder: Path, source: SourceRow, found: Found, *, palette: list[int]) -> SourceRow:

@@ -175,15 +175,15 @@ def find_pairs(examined: Sequence[Examined], *, progress: Progress = SILENT) -> 
 
 
 def check_pairs(examined: Sequence[Examined], pairs: Sequence[Duplicate]) -> list[Finding]:
-    """Tell what fields show the same; in two splits, that is a leak."""
+    """Tell what fields show the same; in two splits or folds, that is a leak."""
     findings = []
     for pair in pairs:
         a, b = examined[pair.first].field, examined[pair.second].field
         same = pair.correlation == 1
         how = "the same picture" if same else f"nearly the same picture ({pair.correlation:.3f})"
         kind: Kind = "identical" if same else "near duplicate"
-        if a.split and b.split and a.split != b.split:
-            message = f"{how} as {a.name} in split {a.split}, this in {b.split}"
+        if a.side and b.side and a.side != b.side:
+            message = f"{how} as {a.name} in {a.side}, this in {b.side}"
             findings.append(Finding("leak", "error", b.name, message, partner=a.name))
         else:
             message = f"{how} as {a.name}"
@@ -192,11 +192,11 @@ def check_pairs(examined: Sequence[Examined], pairs: Sequence[Duplicate]) -> lis
 
 
 def check_groups(fields: Sequence[Field]) -> list[Finding]:
-    """Find the groups that stand in two splits; one finding a group."""
+    """Find the groups that stand in two splits or folds; one finding a group."""
     members: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for field in fields:
-        if field.split:
-            members[field.group][field.split].append(field.name)
+        if field.side:
+            members[field.group][field.side].append(field.name)
     findings = []
     for group, splits in members.items():
         if len(splits) > 1:

@@ -22,6 +22,7 @@ class Field(NamedTuple):
         scale: Full-size pixels per file pixel, vertical and horizontal.
         split: Of the folder it lay in.
         truth: Reads what is on it; None stands for background only.
+        fold: Of a dataset in folds, its number.
     """
 
     name: str
@@ -31,6 +32,12 @@ class Field(NamedTuple):
     scale: tuple[float, float] = (1.0, 1.0)
     split: Split | None = None
     truth: Truth | None = None
+    fold: str = ""
+
+    @property
+    def side(self) -> str:
+        """The split or the fold, for messages; empty where there is none."""
+        return f"fold {self.fold}" if self.fold else self.split or ""
 
 
 def list_problems(title: str, problems: list[str], *, most: int = 20) -> str:

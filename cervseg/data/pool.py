@@ -19,8 +19,8 @@ from cervseg.digests import content_digest
 from cervseg.errors import DataError
 from cervseg.grid import Window
 from cervseg.images.image import Image, whole
-from cervseg.images.masks import Interpolation
 from cervseg.images.photo import Photo
+from cervseg.images.resampling import Interpolation
 from cervseg.images.views import scaled_length
 from cervseg.machine import cache_folder
 from cervseg.reports import SILENT, Progress, track

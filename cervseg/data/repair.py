@@ -1,6 +1,7 @@
 """A cleaned copy of a dataset: upright RGB images, masks of class indices, and what was changed."""
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from cervseg.annotations.label_images import write_label_image
 from cervseg.classes import Classes
 from cervseg.data.fields import Field
-from cervseg.data.truth import Found, MaskFile
+from cervseg.data.truth import Found, MaskFile, empty_mask
 from cervseg.errors import DataError
 from cervseg.files import write_csv, writing
 from cervseg.images.image import whole
@@ -63,8 +64,12 @@ def repair_all(
         progress: Draws a bar.
     """
     done: list[Repaired] = []
+    counts = Counter(field.name for field in fields)
     for field in track(fields, "repairing", total=len(fields), progress=progress):
-        done += repair_field(field, classes, folder)
+        if counts[field.name] > 1:  # nobody knows which of them the mask belongs to
+            done.append(Repaired("", str(field.image), "left out: two files with one stem", 0))
+        else:
+            done += repair_field(field, classes, folder)
     write_csv(folder / LOG, Repaired._fields, done)
     return done
 
@@ -100,9 +105,7 @@ def repair_field(field: Field, classes: Classes, folder: Path) -> list[Repaired]
     else:
         write_picture(path, image.read(whole(image)))
     done = [Repaired(path.relative_to(folder).as_posix(), str(field.image), what, pixels)]
-    if found is not None:
-        done += _write_truth(field, found, change, palette=classes.palette(), folder=folder)
-    return done
+    return done + _write_truth(field, found, change, palette=classes.palette(), folder=folder)
 
 
 def _write_truth(
@@ -111,7 +114,8 @@ def _write_truth(
     below = f"{field.split}/" if field.split else ""
     mask, objects = (f"{below}{kind}/{field.name}.png" for kind in ("masks", "objects"))
     write_mask(folder / mask, found.mask, palette)
-    done = [Repaired(mask, str(field.origin), change, round(found.changed * found.mask.size))]
+    pixels = round(found.changed * found.mask.size)
+    done = [Repaired(mask, str(field.origin or ""), change, pixels)]
     if found.objects is not None:
         write_label_image(folder / objects, found.objects)
         source, change = str(field.origin), "painted"
@@ -140,10 +144,10 @@ def _image_change(field: Field, form: PhotoForm | None, size: int) -> tuple[str,
 
 def _read_truth(
     field: Field, size: tuple[int, int], *, turn: int, classes: Classes
-) -> tuple[Found | None, str]:
+) -> tuple[Found, str]:
     """What is on the image, and how its mask came about."""
     if field.truth is None:
-        return None, ""
+        return Found(empty_mask(*size)), "empty, as no mask was there"
     if not isinstance(field.truth, MaskFile):
         return field.truth.read(*size, classes), "painted"
     file = field.truth

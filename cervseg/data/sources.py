@@ -1,9 +1,9 @@
 """The kinds of `data.source`: each lists its photographs and the truth of each."""
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from cervseg.annotations.coco import read_coco
 from cervseg.annotations.label_images import find_label_images
@@ -16,8 +16,10 @@ from cervseg.config.sources import (
     LabelImageSource,
     SipakmedSource,
 )
-from cervseg.data.fields import SPLITS, Field, list_problems, repeated_names
+from cervseg.data.fields import Field, list_problems, repeated_names
 from cervseg.data.groups import group_names
+from cervseg.data.manifest import DOCUMENT
+from cervseg.data.pairing import by_any_name, by_stem, per_split, with_own_names
 from cervseg.data.truth import (
     CocoImage,
     GeojsonFile,
@@ -28,18 +30,10 @@ from cervseg.data.truth import (
     mask_options,
 )
 from cervseg.errors import ConfigError, DataError
-from cervseg.images.image import find_images, image_name
+from cervseg.images.image import find_images
+from cervseg.images.masks import Reading
 
 log = logging.getLogger("cervseg")
-
-S = TypeVar("S", FolderSource, GeojsonSource, CocoSource, LabelImageSource)
-
-SPLIT_FOLDERS: dict[Split, tuple[str, ...]] = {
-    "train": ("train",),
-    "valid": ("valid", "validation", "val"),
-    "test": ("test",),
-}
-"""What the place of `{split}` may be called on disk."""
 
 GEOJSON_SUFFIXES = (".geojson", ".json")
 
@@ -53,25 +47,6 @@ class Listed(NamedTuple):
 
     fields: list[Field]
     problems: list[str]
-
-
-def _per_split(source: S, names: Sequence[str]) -> Iterable[tuple[Split | None, S]]:
-    """A source for each split folder that is there, or the source itself."""
-    if "{split}" not in str(source.images):
-        return [(None, source)]
-    found: list[tuple[Split | None, S]] = []
-    for split in SPLITS:
-        for folder in SPLIT_FOLDERS[split]:
-            paths = {
-                name: Path(str(path).replace("{split}", folder))
-                for name in names
-                if (path := getattr(source, name)) is not None
-            }
-            if paths["images"].is_dir():
-                found.append((split, source.model_copy(update=paths)))
-    if not found:
-        raise DataError(f"{source.images}: no folder for any of train, valid, test")
-    return found
 
 
 class _Pair(NamedTuple):
@@ -95,37 +70,6 @@ def _listed(
     return Listed(fields, [f"{p.image}{missing}" for p in pairs if is_wrong and p.truth is None])
 
 
-def _by_stem(
-    images: Sequence[Path], files: Sequence[Path]
-) -> tuple[dict[Path, Path | None], list[str]]:
-    """The file of each image's stem, and what is wrong with the names of the files."""
-    by_stem = {path.stem: path for path in files}
-    problems = repeated_names((path.stem, path) for path in files)
-    stems = {path.stem for path in images}
-    problems += [f"{path}: no image of this name" for path in files if path.stem not in stems]
-    return {image: by_stem.get(image.stem) for image in images}, problems
-
-
-def _by_any_name(
-    images: Sequence[Path], files: Sequence[Path]
-) -> tuple[dict[Path, Path | None], list[str]]:
-    """The annotation of each image, and what is wrong with the names.
-
-    Of `a.ome.tif` it may be called `a`, as `tiled-infer` calls it, `a.ome` or, as QuPath calls
-    an image in a project, `a.ome.tif`.
-    """
-    by_stem = {path.stem: path for path in files}
-    problems = repeated_names((path.stem, path) for path in files)
-    found: dict[Path, Path | None] = {}
-    for image in images:
-        names = dict.fromkeys((image.stem, image_name(image), image.name))
-        own = [by_stem[name] for name in names if name in by_stem]
-        found[image] = own[0] if own else None
-        if len(own) > 1:
-            problems.append(f"{own[0]} and {own[1]}: both for {image}")
-    return found, problems
-
-
 def _tell_strays(
     config: DataConfig, truths: Collection[object | None], unused: Sequence[Path | str]
 ) -> None:
@@ -137,16 +81,24 @@ def _tell_strays(
         )  # fmt: skip
 
 
+def _tile_reading(tile: Path, config: DataConfig) -> Reading | None:
+    """Class indices, where a tile lies in DATASET/tiles/SPLIT/images beside `dataset.json`."""
+    parents = tile.absolute().parents
+    is_ours = len(parents) > 3 and parents[2].name == "tiles" and (parents[3] / DOCUMENT).is_file()
+    return "index" if is_ours and config.masks.read == "auto" else None
+
+
 def _list_folders(source: FolderSource, config: DataConfig) -> Listed:
-    reading, options = config.mask_reading(), mask_options(config.masks)
+    options = mask_options(config.masks)
     pairs, problems = [], []
-    for split, part in _per_split(source, ("images", "masks")):
+    for split, part in per_split(source, ("images", "masks")):
         if part.images.resolve() == part.masks.resolve():
             raise ConfigError(f"'data.source': images and masks are one folder, {part.images}")
-        images, masks = find_images(part.images), find_images(part.masks)
-        files, wrong = _by_stem(images, masks)
+        files, wrong = by_stem(part)
         problems += wrong
         for image, mask in files.items():
+            reading = _tile_reading(image, config) if source.kind == "tiles" else None
+            reading = reading or config.mask_reading()
             truth = MaskFile(mask, reading, options) if mask else None
             pairs.append(_Pair(split, image, mask, truth))
     fields, missing = _listed(pairs, source.scale, config=config, missing=NO_MASK)
@@ -156,20 +108,21 @@ def _list_folders(source: FolderSource, config: DataConfig) -> Listed:
 def _list_sipakmed(source: SipakmedSource, config: DataConfig) -> Listed:
     fields = []
     for record in find_sipakmed(source.folder, source.categories):
-        truth = SipakmedContours(record, source.contours, source.rename)
         name, image = record.name, record.image
+        is_empty = not record.cells and not record.nuclei and config.missing_mask == "background"
+        truth = None if is_empty else SipakmedContours(record, source.contours, source.rename)
         fields.append(Field(name, image, image.parent, name, source.scale, None, truth))
     return Listed(fields, [])
 
 
 def _list_geojson(source: GeojsonSource, config: DataConfig) -> Listed:
     pairs, problems = [], []
-    for split, part in _per_split(source, ("images", "annotations")):
+    for split, part in per_split(source, ("images", "annotations")):
         folder = part.annotations or part.images
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder")
         found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in GEOJSON_SUFFIXES)
-        files, wrong = _by_any_name(find_images(part.images), found)
+        files, wrong = by_any_name(find_images(part.images), found)
         problems += wrong
         taken = set(files.values())
         strays = [p for p in found if p not in taken and p.suffix.lower() == ".geojson"]
@@ -183,7 +136,7 @@ def _list_geojson(source: GeojsonSource, config: DataConfig) -> Listed:
 
 def _list_coco(source: CocoSource, config: DataConfig) -> Listed:
     pairs = []
-    for split, part in _per_split(source, ("images", "annotations")):
+    for split, part in per_split(source, ("images", "annotations")):
         images, file = find_images(part.images), read_coco(part.annotations)
         names = [file.find(image.relative_to(part.images).as_posix()) for image in images]
         unused = set(file.images) - set(names)
@@ -199,7 +152,7 @@ def _list_label_images(source: LabelImageSource, config: DataConfig) -> Listed:
     names = tuple(config.classes)
     index = names.index(source.class_name or names[0]) + 1
     pairs = []
-    for split, part in _per_split(source, ("images", "masks")):
+    for split, part in per_split(source, ("images", "masks")):
         images = find_images(part.images)
         files = find_label_images(images, part.masks)
         known = {path.resolve() for path in (*images, *filter(None, files.values()))}
@@ -236,6 +189,7 @@ def list_fields(config: DataConfig) -> Listed:
         found, wrong = SOURCES[type(source)](source, config)
         fields += found
         problems += wrong
+    fields = with_own_names(fields)
     problems += repeated_names((field.name, field.image) for field in fields)
     if not fields and not problems:
         first = config.source[0]

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cervseg.classes import Classes
-from cervseg.config.data import DataConfig, FolderSplit, FractionSplit
+from cervseg.config.data import DataConfig, FolderSplit, FractionSplit, Split
 from cervseg.config.sources import FolderSource
 from cervseg.data.fields import Field
 from cervseg.data.manifest import DOCUMENT, Dataset, open_dataset
-from cervseg.data.sources import SPLIT_FOLDERS, list_fields
+from cervseg.data.pairing import SPLIT_FOLDERS
+from cervseg.data.sources import list_fields
 from cervseg.data.splits import assign_splits
 from cervseg.data.truth import MaskFile
-from cervseg.errors import DataError
+from cervseg.errors import ConfigError, DataError
 
 
 class Survey(NamedTuple):
@@ -49,7 +50,7 @@ def survey_config(data: DataConfig) -> Survey:
     if data.folds is not None:  # which fold is scored is not decided yet
         fields = [field._replace(split=None) for field in listed.fields]
     else:
-        chosen, notices = assign_splits(listed.fields, data.split)
+        chosen, notices = _try_splits(listed.fields, data)
         split_of = {field.name: split for field, split in chosen}
         fields = [field._replace(split=split_of.get(field.name)) for field in listed.fields]
     tiles: dict[str, int] = {}
@@ -58,6 +59,17 @@ def survey_config(data: DataConfig) -> Survey:
     folders = [str(getattr(s, "images", None) or getattr(s, "folder", "")) for s in data.source]
     heading = ", ".join(dict.fromkeys(folders))
     return Survey(heading, fields, data.class_table(), listed.problems, notices, tiles)
+
+
+def _try_splits(
+    fields: list[Field], data: DataConfig
+) -> tuple[list[tuple[Field, Split]], list[str]]:
+    """Splits as training would make them; where that is impossible none, and a notice why."""
+    try:
+        return assign_splits(fields, data.split)
+    except ConfigError as exc:
+        groups = sorted({field.group for field in fields})
+        return [], [f"{exc}: {', '.join(groups[:5])}{', …' if len(groups) > 5 else ''}"]
 
 
 def survey_folder(folder: Path, data: DataConfig) -> Survey:
@@ -115,9 +127,8 @@ def _survey_dataset(dataset: Dataset) -> Survey:
         objects = dataset.path(row.objects) if row.objects else None
         truth = MaskFile(mask, dataset.reading, dataset.options, objects) if mask else None
         scale, split = (row.vertical, row.horizontal), row.split or None
-        fields.append(
-            Field(row.name, dataset.path(row.image), mask, row.group, scale, split, truth)
-        )
+        image = dataset.path(row.image)
+        fields.append(Field(row.name, image, mask, row.group, scale, split, truth, row.fold))
     return Survey(str(dataset.folder), fields, dataset.classes, [], [], _count_tiles(dataset))
 
 

@@ -10,8 +10,8 @@ from cervseg.arrays import RGB, Mask
 from cervseg.classes import BACKGROUND, IGNORE
 from cervseg.grid import TileGrid, Window
 from cervseg.images.image import Image, whole
-from cervseg.images.masks import Interpolation, scale_mask
 from cervseg.images.photo import Photo
+from cervseg.images.resampling import Interpolation, scale_mask
 from cervseg.images.views import Padded, fit_image, scale_image
 
 

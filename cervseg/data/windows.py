@@ -9,7 +9,7 @@ from cervseg.arrays import RGB, Mask
 from cervseg.classes import IGNORE
 from cervseg.grid import Window
 from cervseg.images.image import Image
-from cervseg.images.masks import Interpolation, scale_mask
+from cervseg.images.resampling import Interpolation, scale_mask
 from cervseg.images.views import reflected, scale_image
 
 

@@ -16,14 +16,10 @@ from cervseg.arrays import Mask
 from cervseg.classes import IGNORE, Classes
 from cervseg.errors import DataError
 from cervseg.files import writing
-from cervseg.grid import Window
 from cervseg.images.image import decoding
 from cervseg.images.photo import PhotoForm, eight_bit, form_of, open_pillow
-from cervseg.images.resampling import apply_filters, axis_filter, nearest_indices
 
 Reading = Literal["index", "colour", "threshold", "luma"]
-
-Interpolation = Literal["nearest", "area"]
 
 Values = NDArray[np.uint8] | NDArray[np.int64]
 """Of a mask file: bytes, but for files of 16 and 32 bits."""
@@ -123,6 +119,8 @@ def interpret_mask(
 ) -> ReadMask:
     """Give the pixels of a mask file their meaning; see `read_mask`."""
     path = mask.path
+    if reading == "colour" and _is_ours(mask.picture, classes):
+        reading = "index"
     if reading == "colour":
         return _nearest_colour(mask.colours, classes)
     if reading == "luma":
@@ -133,15 +131,35 @@ def interpret_mask(
         values = values // 255 if mask.picture.mode == "1" else values
         return ReadMask(_check_indices(values, classes, path), 0.0)
     values = _as_bytes(values, path)
-    brightest = int(values.max(initial=0))
-    if 0 < brightest < INDEX_LIMIT and options.threshold == THRESHOLD:
+    if options.threshold == THRESHOLD and (seen := _seen_indices(values, classes)):
         raise DataError(
-            f"{path}: the largest value is {brightest}, so this looks like class indices",
+            f"{path}: {seen}, so this looks like class indices",
             hint="set data.masks.read: index",
         )
     foreground = _bright(values, options)
     exact = np.where(foreground, values == 255, values == 0)
     return ReadMask(foreground.astype(np.uint8), float(np.mean(~exact)))
+
+
+def _is_ours(picture: Pillow.Image, classes: Classes) -> bool:
+    """Whether a picture has a palette as `write_mask` writes it, and uses nothing else of it."""
+    if picture.mode != "P":
+        return False
+    ours, theirs = classes.palette(), picture.getpalette("RGB") or []
+    known = {*range(len(classes) + 1), IGNORE}
+    used = [level for level, count in enumerate(picture.histogram()) if count]
+    alike = (theirs[3 * i :][:3] == ours[3 * i :][:3] for i in used)
+    return known.issuperset(used) and all(alike)
+
+
+def _seen_indices(values: Values, classes: Classes) -> str:
+    """What of the values says that they are class indices, not grey levels; nothing: empty."""
+    brightest = int(values.max(initial=0))
+    if 0 < brightest < INDEX_LIMIT:
+        return f"the largest value is {brightest}"
+    if brightest == IGNORE and 0 < values[values < IGNORE].max(initial=0) <= len(classes):
+        return "it holds 255, ignored, beside classes"
+    return ""
 
 
 def _as_bytes(values: Values, path: Path) -> Values:
@@ -239,39 +257,6 @@ def _nearest_grey(
     return ReadMask(nearest[grey], float(np.mean(~exact[grey])))
 
 
-def scale_mask(
-    mask: Mask,
-    height: int,
-    width: int,
-    *,
-    window: Window | None = None,
-    interpolation: Interpolation = "nearest",
-) -> Mask:
-    """Bring a mask to another size, or a window of it: equal to that window of the whole.
-
-    Args:
-        mask: Class indices.
-        height: Of the target, pixels.
-        width: Likewise.
-        window: Of the target; default: all of it.
-        interpolation: `nearest`: the class under each pixel's centre; `area`: the one that covers
-            most of the pixel.
-    """
-    top, left, rows, columns = window or (0, 0, height, width)
-    if mask.shape == (height, width):
-        return mask[top : top + rows, left : left + columns]
-    if interpolation == "area":
-        first, down = axis_filter(top, rows, source=mask.shape[0], target=height)
-        start, across = axis_filter(left, columns, source=mask.shape[1], target=width)
-        part = mask[first : first + down.sources, start : start + across.sources]
-        found = np.unique(part)
-        shares = apply_filters((part[..., None] == found).view(np.uint8), down, across)
-        return np.asarray(found[shares.argmax(axis=-1)], np.uint8)
-    below = nearest_indices(top, rows, source=mask.shape[0], target=height)
-    beside = nearest_indices(left, columns, source=mask.shape[1], target=width)
-    return mask[np.ix_(below, beside)]
-
-
 def write_mask(path: Path, mask: Mask, palette: list[int]) -> None:
     """Write class indices as a palette PNG, whole or not at all."""
     image = Pillow.fromarray(mask)
@@ -291,10 +276,9 @@ def read_prediction(path: Path, classes: Classes) -> Mask:
     """
     with decoding(path), open_pillow(path) as file:
         values = _values(_opaque(file))
-    brightest = values.max(initial=0)
-    if brightest == IGNORE and 0 < values[values < IGNORE].max(initial=0) <= len(classes):
+    if values.max(initial=0) == IGNORE and _seen_indices(values, classes):
         problem = f"{path}: class indices or black and white? It holds 255 beside classes"
         raise DataError(problem, hint="predict a class for every pixel")
-    if brightest < INDEX_LIMIT:
+    if values.max(initial=0) < INDEX_LIMIT:
         return read_mask(path, classes, "index").mask
     return read_mask(path, classes, "threshold" if classes.is_binary else "colour").mask

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cervseg.arrays import RGB
+from cervseg.arrays import RGB, Mask
+from cervseg.grid import Window
 
 _ONE = 2**14  # weights are multiples of 1/16384
 _SMALL = 2**18  # products that BLAS sums up in the thread that asks; for more it wakes all others
 Real = TypeVar("Real", np.float32, np.float64)
+
+Interpolation = Literal["nearest", "area"]
 
 
 class _Block(NamedTuple):
@@ -178,3 +181,36 @@ def resample_strips(strips: Iterable[RGB], rows: AxisFilter, columns: AxisFilter
         top += len(strip)
     filtered += 0.5  # in place, as it is eight times as large as the picture
     return np.floor(filtered, out=filtered).astype(np.uint8)
+
+
+def scale_mask(
+    mask: Mask,
+    height: int,
+    width: int,
+    *,
+    window: Window | None = None,
+    interpolation: Interpolation = "nearest",
+) -> Mask:
+    """Bring a mask to another size, or a window of it: equal to that window of the whole.
+
+    Args:
+        mask: Class indices.
+        height: Of the target, pixels.
+        width: Likewise.
+        window: Of the target; default: all of it.
+        interpolation: `nearest`: the class under each pixel's centre; `area`: the one that covers
+            most of the pixel.
+    """
+    top, left, rows, columns = window or (0, 0, height, width)
+    if mask.shape == (height, width):
+        return mask[top : top + rows, left : left + columns]
+    if interpolation == "area":
+        first, down = axis_filter(top, rows, source=mask.shape[0], target=height)
+        start, across = axis_filter(left, columns, source=mask.shape[1], target=width)
+        part = mask[first : first + down.sources, start : start + across.sources]
+        found = np.unique(part)
+        shares = apply_filters((part[..., None] == found).view(np.uint8), down, across)
+        return np.asarray(found[shares.argmax(axis=-1)], np.uint8)
+    below = nearest_indices(top, rows, source=mask.shape[0], target=height)
+    beside = nearest_indices(left, columns, source=mask.shape[1], target=width)
+    return mask[np.ix_(below, beside)]

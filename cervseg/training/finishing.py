@@ -13,7 +13,7 @@ from cervseg.data.labelled import Labelled, labelled_sources, read_labelled
 from cervseg.data.manifest import Dataset
 from cervseg.engines.keras import KerasPredictor
 from cervseg.images.image import Image
-from cervseg.images.masks import scale_mask
+from cervseg.images.resampling import scale_mask
 from cervseg.inference.checks import measure_margin
 from cervseg.inference.drift import training_statistics
 from cervseg.inference.prediction import plan_tiles

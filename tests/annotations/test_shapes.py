@@ -54,6 +54,15 @@ def test_the_smaller_shape_lies_on_top_whatever_the_order(order):
     assert objects[1, 2] == order.index(0) + 1 and objects[3, 4] == order.index(1) + 1
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_what_is_ignored_lies_on_top_of_what_is_smaller(order):
+    both = [box(3, 4, 5, 7), box(1, 2, 8, 12, name="ignore")]
+
+    mask, objects = painted(*(both[i] for i in order))
+
+    assert (mask[1:8, 2:12] == 255).all() and not objects.any()
+
+
 def test_of_two_equals_the_later_lies_on_top():
     mask, _ = painted(box(1, 1, 5, 5), box(3, 3, 7, 7, name="nucleus"))
 

@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from cervseg.classes import Classes
 from cervseg.commands.convert import convert
 from cervseg.config import Config
+from cervseg.config.data import DataConfig
+from cervseg.data.sources import find_fields
 from cervseg.errors import OutputError
 
+CELL = Classes.of({"cell": "#00ff00"})
 CLASSES = {"cytoplasm": "#00ff00", "nucleus": "#ff0000"}
 
 
@@ -135,3 +139,43 @@ def test_a_conversion_to_another_form_is_not_resumed(tmp_path, truth):
 
     with pytest.raises(OutputError, match=r"a\.png: written in another form than label_images"):
         convert(config(tmp_path), to="label_images", output=tmp_path / "out", resume=True)
+
+
+def test_forms_of_other_suffixes_are_not_mixed(tmp_path, truth):
+    for first, second in (("masks", "geojson"), ("geojson", "label_images")):
+        convert(config(tmp_path), to=first, output=tmp_path / f"as_{first}")
+
+        with pytest.raises(OutputError, match="written in another form"):
+            convert(config(tmp_path), to=second, output=tmp_path / f"as_{first}", resume=True)
+
+
+def test_what_label_images_can_not_hold_is_told(tmp_path, truth):
+    report = convert(config(tmp_path), to="label_images", output=tmp_path / "labels")
+    assert len(report.notices) == 1 and "in 2 of them what was ignored" in report.notices[0]
+
+    assert not convert(config(tmp_path), to="masks", output=tmp_path / "masks2").notices
+    Pillow.fromarray(np.eye(31, 43, dtype=np.uint8)).save(tmp_path / "masks" / "a.png")
+    report = convert(config(tmp_path), to="label_images", output=tmp_path / "one")
+    assert "in 1 of them" in report.notices[0]
+
+
+def test_masks_of_sipakmed_pair_with_its_photographs(tmp_path):
+    for category in ("Metaplastic", "Parabasal"):
+        place = tmp_path / "published" / f"im_{category}"
+        place.mkdir(parents=True)
+        Pillow.fromarray(np.full((31, 43, 3), 200, np.uint8)).save(place / "001.bmp")
+        (place / "001_cyt01.dat").write_text("4,5\n30,5\n30,20\n4,20\n")
+    data = {"source": {"kind": "sipakmed", "folder": str(tmp_path / "published")}}
+    one = {"data": {"source": {**data["source"], "categories": ["Metaplastic"]}}}
+    two = {"data": {"source": {**data["source"], "categories": ["Metaplastic", "Parabasal"]}}}
+
+    convert(Config.model_validate(one), to="masks", output=tmp_path / "one")
+    convert(Config.model_validate(two), to="masks", output=tmp_path / "two")
+
+    assert (tmp_path / "one" / "001.png").is_file()
+    for masks in (tmp_path / "one", tmp_path / "two" / "im_Metaplastic"):
+        source = {"images": str(tmp_path / "published" / "im_Metaplastic"), "masks": str(masks)}
+        (field,) = find_fields(
+            DataConfig.model_validate({"source": source, "masks": {"read": "index"}})
+        )
+        assert field.name == "001" and field.truth.read(31, 43, CELL).mask.sum() > 300

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image as Pillow
 
 from cervseg.commands.dataset_check import dataset_check
+from cervseg.commands.dataset_tile import dataset_tile
 from cervseg.config.loader import load_config
 from cervseg.console import report_document
 from cervseg.errors import ConfigError, OutputError
@@ -136,7 +138,7 @@ def test_a_copy_across_splits_is_a_leak_and_ends_with_4(fields, tmp_path):
     assert report.exit_code == 4, "larger than the 3 of the broken mask"
     leak = next(f for f in report.failures if f.exit_code == 4)
     assert leak.item == "cde" and leak.message.startswith("leak: nearly the same picture (")
-    assert leak.message.endswith(") as abc in split train, this in test")
+    assert leak.message.endswith(") as abc in train, this in test")
     assert any(notice.startswith("leaks flatter scores") for notice in report.notices)
 
 
@@ -170,6 +172,37 @@ def test_a_config_with_a_group_in_two_splits_leaks(fields, tmp_path):
     assert [(f.item, f.message, f.exit_code) for f in report.failures] == [
         ("1-abc", "leak: group '1' is divided: 1 in train (1-abc), 1 in valid (1-bcd)", 4)
     ]
+
+
+def test_a_copy_in_another_fold_is_a_leak(fields, tmp_path):
+    folder = fields(["abc", "bcd", "cde"])
+    pixels = np.asarray(Pillow.open(folder / "images" / "abc.png"))[:, ::-1]
+    for kind, picture in (("images", pixels), ("masks", drawn(294)[1][:, ::-1])):
+        Pillow.fromarray(picture).save(folder / kind / "def.png")
+    source = f"{{images: {folder}/images, masks: {folder}/masks}}"
+    sets = [f"data.source={source}", "data.folds=4", f"data.output={tmp_path}/ds"]
+    dataset_tile(load_config(None, [*sets, "data.tile_size=64"]).config)
+
+    report = check(tmp_path / "ds", tmp_path)
+
+    (failure,) = report.failures
+    assert failure.exit_code == 4
+    assert re.search(r"as abc in fold \d, this in fold \d$", failure.message)
+
+
+def test_a_split_that_can_not_be_filled_is_told_and_the_files_are_checked(fields, tmp_path):
+    folder = fields(["abc", "bcd"])
+    (folder / "masks" / "abc.png").write_bytes(b"none")
+    source = f"{{images: {folder}/images, masks: {folder}/masks}}"
+
+    report = dataset_check(
+        load_config(None, [f"data.source={source}"]).config, output=tmp_path / "check"
+    )
+
+    assert [f.item for f in report.failures] == ["abc"]
+    assert report.notices[0] == (
+        "'data.split': 2 group(s) can't fill train, valid and test: abc, bcd"
+    )
 
 
 def test_the_sheet_of_augmentation_is_drawn_when_asked(fields, tmp_path):

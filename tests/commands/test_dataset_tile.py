@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from cervseg.commands.convert import convert
+from cervseg.commands.dataset_check import dataset_check
 from cervseg.commands.dataset_tile import dataset_tile
 from cervseg.config import Config
 from cervseg.config.data import DataConfig
@@ -212,6 +214,40 @@ def test_tiles_beside_our_own_dataset_are_read_as_indices():
     dataset = open_dataset(Path("tiles"))
     assert dataset.reading == "index"
     assert {row.foreground for row in dataset.tiles} == {1 / 16}
+
+
+def test_our_own_tiles_are_indices_for_every_command():
+    for name, split in (("1_0x0", "train"), ("2_0x0", "test")):
+        write(f"old/tiles/{split}/images", name, noise(ord(name[0])))
+        write(f"old/tiles/{split}/masks", name, np.eye(16, dtype=np.uint8) * 255 // 255)
+    Path("old/dataset.json").touch()
+    places = {kind: f"old/tiles/{{split}}/{kind}" for kind in ("images", "masks")}
+    config = tiled_config(source={"kind": "tiles", **places})
+
+    assert not dataset_check(config, output="check").failures
+    convert(config, to="masks", output="again")
+
+    for split, name in (("train", "1_0x0"), ("test", "2_0x0")):
+        paths = f"old/tiles/{split}/masks/{name}.png", f"again/{name}.png"
+        np.testing.assert_array_equal(*(np.asarray(Pillow.open(path)) for path in paths))
+
+
+@pytest.mark.parametrize("drawn", [{"split": {"seed": 1}}, {"folds": 3}])
+def test_tiles_are_not_drawn_one_by_one(drawn):
+    write_tiles(train={"1_0x0": noise(0)}, valid={"2_0x0": noise(1)}, test={"3_0x0": noise(2)})
+
+    with pytest.raises(ConfigError, match="tiles of a photograph would train and be scored"):
+        dataset_tile(tiled_config(group_pattern=None, **drawn))
+
+
+def test_an_output_among_the_images_is_refused():
+    write_tiles(train={"1_0x0": noise(0)})
+    source = {"images": "train/images", "masks": "train/masks"}
+
+    for output in ("train/images/ds", "train/masks", "./train/images/../images/a/b"):
+        with pytest.raises(ConfigError, match="lies in train/"):
+            dataset_tile(Config.model_validate({"data": {"output": output, "source": source}}))
+    assert files("train") == ["images/1_0x0.png", "masks/1_0x0.png"]
 
 
 # --- a leak that is allowed, near duplicates

@@ -227,7 +227,7 @@ def test_the_same_picture_in_one_split_is_a_warning_and_in_two_a_leak(make):
     ]
     assert found[0].message == "the same picture as a"
     assert found[1].message.startswith("nearly the same picture (")
-    assert found[1].message.endswith(") as a in split train, this in test")
+    assert found[1].message.endswith(") as a in train, this in test")
 
 
 def test_pictures_of_fields_without_a_split_leak_nowhere(make):

@@ -141,6 +141,25 @@ def test_what_does_not_fit_or_can_not_be_read_is_left_out_and_logged(make, tmp_p
     assert not (tmp_path / "out" / "images").exists()
 
 
+def test_two_images_of_one_name_are_left_out_since_one_would_overwrite_the_other(make, tmp_path):
+    field = make(Pillow.fromarray(PIXELS), disc())
+
+    done = repair_all([field, field._replace(name="b"), field], CELL, tmp_path / "out")
+
+    assert [one.change for one in done if not one.file] == ["left out: two files with one stem"] * 2
+    assert [path.name for path in (tmp_path / "out" / "masks").iterdir()] == ["b.png"]
+
+
+def test_an_image_without_a_mask_gets_an_empty_one(make, tmp_path):
+    field = make(Pillow.fromarray(PIXELS), disc())._replace(truth=None, origin=None)
+
+    _, mask = repair_field(field, CELL, tmp_path / "out")
+
+    assert mask == ("masks/a.png", "", "empty, as no mask was there", 0)
+    written = read_mask(tmp_path / "out" / mask.file, CELL, "index").mask
+    assert written.shape == DISC.shape and not written.any()
+
+
 def test_objects_are_kept_and_splits_have_their_folders(make, tmp_path):
     objects = DISC.astype(np.uint16) * 700
 

@@ -54,7 +54,7 @@ def test_all_that_does_not_pair_is_told_at_once(tmp_path):
         f"  {masks}/c.png and {masks}/c.tif: two files with one stem",
         f"  {masks}/b.png: no image of this name",
         f"  {images}/a.png: no mask of this name",
-        f"  {images}/both.png and {images}/deep/both.jpg: two files with one stem",
+        f"  {images}/deep/both.jpg: no mask of this name",
     ]
 
 
@@ -96,19 +96,41 @@ def test_stems_of_different_case_do_not_pair(tmp_path):
     assert len(problems(tmp_path)) == 3
 
 
-def test_two_sources_may_not_share_a_name(tmp_path):
-    for name in ("one", "two"):
-        make(tmp_path / name / "images" / "a.png", tmp_path / name / "masks" / "a.png")
+def test_a_name_in_two_sources_is_told_apart_by_its_folders(tmp_path):
+    for name, stem in (("one", "a"), ("two", "a"), ("two", "b")):
+        make(tmp_path / name / "images" / f"{stem}.png", tmp_path / name / "masks" / f"{stem}.png")
     sources = [
         {"images": str(tmp_path / name / "images"), "masks": str(tmp_path / name / "masks")}
         for name in ("one", "two")
     ]
 
-    with pytest.raises(DataError) as caught:
-        find_fields(DataConfig.model_validate({"source": sources}))
+    fields = find_fields(DataConfig.model_validate({"source": sources}))
 
-    assert str(caught.value).split("\n")[1:] == [
-        f"  {tmp_path}/one/images/a.png and {tmp_path}/two/images/a.png: two files with one stem"
+    assert [(field.name, field.origin.parent.parent.name) for field in fields] == [
+        ("b", "two"), ("one_images_a", "one"), ("two_images_a", "two"),
+    ]  # fmt: skip
+
+
+def test_numbers_in_folders_of_patients_pair_with_masks_in_folders_of_the_same_names(tmp_path):
+    for place in ("anna/0", "anna/1", "bert/0", "bert/deep/0"):
+        make(tmp_path / "images" / f"{place}.jpg", tmp_path / "masks" / f"{place}.png")
+
+    fields = find_fields(config(tmp_path, group_folder=True))
+
+    assert [(f.name, f.group, f.origin.relative_to(tmp_path).as_posix()) for f in fields] == [
+        ("1", "anna", "masks/anna/1.png"),
+        ("anna_0", "anna", "masks/anna/0.png"),
+        ("bert_0", "bert", "masks/bert/0.png"),
+        ("bert_deep_0", "deep", "masks/bert/deep/0.png"),
+    ]
+
+
+def test_two_images_of_one_stem_in_one_folder_are_a_problem(tmp_path):
+    make(*(tmp_path / "images" / f"deep/a.{end}" for end in ("jpg", "png")))
+    make(tmp_path / "images" / "a.png", *(tmp_path / "masks" / f"{n}.png" for n in ("a", "deep/a")))
+
+    assert [line.split("/")[-1] for line in problems(tmp_path)[1:]] == [
+        "a.png: two files with one stem"
     ]
 
 
@@ -171,12 +193,51 @@ def test_no_split_folder_at_all_is_refused(tmp_path):
     assert str(caught.value) == expected
 
 
-def test_one_name_in_two_split_folders_is_a_problem(tmp_path):
+def test_one_name_in_two_split_folders_is_told_apart_by_them(tmp_path):
     for folder in ("train", "test"):
         make(tmp_path / folder / "images" / "a.png", tmp_path / folder / "masks" / "a.png")
 
-    with pytest.raises(DataError, match="two files with one stem"):
-        find_fields(split_config(tmp_path))
+    fields = find_fields(split_config(tmp_path))
+
+    assert [(field.name, field.split) for field in fields] == [
+        ("test_images_a", "test"), ("train_images_a", "train"),
+    ]  # fmt: skip
+
+
+def test_split_folders_of_other_names_are_told(tmp_path, caplog):
+    for folder in ("training", "testing", "holdout", "notes"):
+        make(
+            tmp_path / folder / "images" / f"{folder}.png",
+            tmp_path / folder / "masks" / f"{folder}.png",
+        )
+    (tmp_path / "notes" / "images").rename(tmp_path / "notes" / "texts")
+
+    fields = find_fields(split_config(tmp_path))
+
+    assert [(field.name, field.split) for field in fields] == [
+        ("testing", "test"), ("training", "train"),
+    ]  # fmt: skip
+    assert caplog.messages == [f"{tmp_path}/{{split}}/images: not looked at: holdout"]
+
+
+def test_what_stands_around_the_name_of_a_split_belongs_to_its_folder(tmp_path, caplog):
+    for name in ("my_train_photos", "my_extra_photos", "my_train_masks", "other"):
+        make(tmp_path / name / "a.png")
+    source = {
+        "images": f"{tmp_path}/my_{{split}}_photos",
+        "masks": f"{tmp_path}/my_{{split}}_masks",
+    }
+
+    fields = find_fields(DataConfig.model_validate({"source": source}))
+
+    assert [(field.name, field.split) for field in fields] == [("a", "train")]
+    assert caplog.messages[0].endswith("not looked at: extra")
+
+
+def test_split_folders_are_the_split_unless_another_is_asked_for(tmp_path):
+    assert split_config(tmp_path).split.kind == "folders"
+    assert split_config(tmp_path, split={"seed": 3}).split.kind == "fractions"
+    assert config(tmp_path).split.kind == "fractions"
 
 
 # --- groups -------------------------------------------------------------------------------------

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cervseg.data.tiling import Tiling, cut_tiles
-from cervseg.images.masks import scale_mask
 from cervseg.images.photo import Photo
+from cervseg.images.resampling import scale_mask
 from cervseg.images.views import scale_image
 
 SIZE = st.tuples(st.integers(1, 61), st.integers(1, 61))

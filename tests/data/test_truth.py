@@ -164,7 +164,7 @@ def test_squares_where_to_look_first_are_no_truth_unless_renamed(tmp_path):
     np.testing.assert_array_equal(found.mask, drawn((2, 3, 9, 11)))
     assert found.objects.max() == 1
     ignored = read(source | {"rename": {"look first": "ignore"}}).mask
-    assert ignored[10, 10] == 255 and ignored[3, 4] == 1
+    assert ignored[10, 10] == 255 and ignored[3, 4] == 255, "not looked at, so it is no truth"
 
 
 def test_a_shape_outside_its_image_is_told_with_file_and_record(tmp_path):
@@ -332,10 +332,23 @@ def test_the_contours_of_sipakmed_become_what_is_asked_for(
     assert found.objects.max() == (4 if cell != nucleus else 2)
 
 
+def test_a_photograph_of_sipakmed_without_contours_shows_background_where_that_is_said(tmp_path):
+    source = sipakmed(tmp_path)
+    photograph(tmp_path / "im_Metaplastic" / "im_Metaplastic" / "002.bmp")
+    data = {"source": source, "missing_mask": "background"}
+
+    fields = find_fields(DataConfig.model_validate(data))
+    assert [(field.name, field.truth is None) for field in fields] == [
+        ("Metaplastic_001", False), ("Metaplastic_002", True),
+    ]  # fmt: skip
+    with pytest.raises(DataError, match="no contour like 002_cyt01.dat"):
+        read_field(find_fields(DataConfig.model_validate({"source": source}))[1], DataConfig())
+
+
 # --- masks --------------------------------------------------------------------------------------
 
 
-def test_kinds_may_be_mixed_but_names_may_not_repeat(tmp_path):
+def test_kinds_may_be_mixed_and_a_name_in_both_is_told_apart_by_its_folders(tmp_path):
     one = geojson(tmp_path / "one", feature("cell", box(2, 3, 9, 11)))
     photograph(tmp_path / "two" / "images" / "b.png")
     photograph(tmp_path / "two" / "masks" / "b.png")
@@ -346,5 +359,5 @@ def test_kinds_may_be_mixed_but_names_may_not_repeat(tmp_path):
 
     photograph(tmp_path / "two" / "images" / "a.png")
     photograph(tmp_path / "two" / "masks" / "a.png")
-    with pytest.raises(DataError, match="two files with one stem"):
-        find_fields(DataConfig.model_validate({"source": [one, two]}))
+    names = [f.name for f in find_fields(DataConfig.model_validate({"source": [one, two]}))]
+    assert names == ["b", "one_images_a", "two_images_a"]

@@ -7,8 +7,8 @@ from cervseg.classes import IGNORE
 from cervseg.data.windows import scale_field, window_about
 from cervseg.grid import Window
 from cervseg.images.image import whole
-from cervseg.images.masks import scale_mask
 from cervseg.images.photo import Photo
+from cervseg.images.resampling import scale_mask
 from cervseg.images.views import scale_image
 
 RNG = np.random.default_rng(1)

@@ -14,9 +14,9 @@ from cervseg.images.masks import (
     MaskOptions,
     read_mask,
     read_prediction,
-    scale_mask,
     write_mask,
 )
+from cervseg.images.resampling import scale_mask
 
 CELL = Classes.of({"cell": "#00ff00"})
 TWO = Classes.of({"cell": "#00ff00", "nucleus": "#ff0000"})
@@ -171,6 +171,33 @@ def test_a_dark_mask_is_refused_and_the_other_reading_proposed(tmp_path, value):
     assert refusal(path, CELL, "threshold") == (
         f"{path}: the largest value is {value}, so this looks like class indices",
         "set data.masks.read: index",
+    )
+
+
+def test_class_indices_with_ignored_pixels_are_not_taken_for_black_and_white(tmp_path):
+    values = np.minimum(BLOCK, 1)
+    values[:2] = 255
+    write_mask(tmp_path / "m.png", values, CELL.palette())
+
+    assert refusal(tmp_path / "m.png", CELL, "threshold") == (
+        f"{tmp_path}/m.png: it holds 255, ignored, beside classes, so this looks like class "
+        "indices",
+        "set data.masks.read: index",
+    )
+    soft = saved(tmp_path / "soft.png", np.array([[0, 3, 255]], np.uint8))
+    assert read_mask(soft, CELL, "threshold").mask.tolist() == [[0, 0, 1]], "3 is no class"
+
+
+def test_our_own_masks_are_read_by_their_colours_with_what_is_ignored(tmp_path):
+    values = INDICES.copy()
+    values[0] = 255
+    write_mask(tmp_path / "m.png", values, TWO.palette())
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.png", TWO, "colour").mask, values)
+
+    others = Classes.of({"nucleus": "#ff0000", "cell": "#00ff00"})  # colours count, not places
+    write_mask(tmp_path / "m.png", INDICES, TWO.palette())
+    np.testing.assert_array_equal(
+        read_mask(tmp_path / "m.png", others, "colour").mask, np.array([0, 2, 1])[INDICES]
     )
 
 
