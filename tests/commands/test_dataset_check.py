@@ -250,7 +250,8 @@ def test_the_shared_herlev_folders_as_published_leak_and_grouped_by_slide_they_p
         load_config(None, by_slide).config, folder=folder, output=tmp_path / "published"
     )
     grouped = dataset_check(
-        load_config(None, [*by_slide, pooled]).config, output=tmp_path / "grouped"
+        load_config(None, [*by_slide, pooled, "data.split={kind: fractions}"]).config,
+        output=tmp_path / "grouped",
     )
 
     assert published.exit_code == 4
