@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator, Sequence
-from contextlib import suppress
+from dataclasses import dataclass, field
 from math import ceil
 from typing import NamedTuple
 
@@ -13,8 +13,9 @@ from cervseg.arrays import RGB
 from cervseg.commands.inputs import Input
 from cervseg.config.inference import TiledInferConfig
 from cervseg.errors import BudgetError, DataError
-from cervseg.grid import TileGrid
+from cervseg.grid import TileGrid, Window
 from cervseg.images.image import Image
+from cervseg.images.photo import Photo
 from cervseg.images.readers import open_image
 from cervseg.images.views import Padded
 from cervseg.inference.bands import ahead
@@ -79,18 +80,54 @@ def plan_images(
     inputs: Sequence[Input], tools: Segmenter
 ) -> tuple[list[Planned], tuple[Failure, ...]]:
     """Forecast each image with the batches of the plan; those that can't be opened are failures."""
-    opened, failures = list[tuple[Input, Image]](), list[Failure]()
+    opened = _open_all(inputs)
+    if opened.largest is None:  # nor is there any in a shard beyond the last image
+        return [], tuple(opened.failures)
+    costs = measure(tools, opened.largest)
+    planned = [Planned(item, image, forecast_image(tools, image, costs))
+               for item, image in opened.images]  # fmt: skip
+    return planned, tuple(opened.failures)
+
+
+class _Size(NamedTuple):
+    """A photograph whose pixels are given back: of thousands they would fill the memory."""
+
+    height: int
+    width: int
+    mpp: float | None
+    levels: tuple[Image, ...] = ()
+
+    def working_set(self, height: int) -> int:
+        """As of the photograph."""
+        return 0
+
+    def read(self, window: Window) -> RGB:
+        """Not any more."""
+        raise NotImplementedError
+
+
+@dataclass
+class _Opened:
+    """Images in their order, the largest with its pixels, and those that can't be opened."""
+
+    images: list[tuple[Input, Image]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    largest: Image | None = None
+
+
+def _open_all(inputs: Sequence[Input]) -> _Opened:
+    opened, most = _Opened(), 0
     for item in inputs:
         try:
-            opened.append((item, open_image(item.path)))
+            image = open_image(item.path)
         except DataError as exc:
-            failures.append(Failure.of(str(item.path), exc))
-    if not opened:  # nor is there any in a shard beyond the last image
-        return [], tuple(failures)
-    images = [image for _, image in opened]
-    costs = measure(tools, max(images, key=lambda image: image.height * image.width))
-    planned = [Planned(item, image, forecast_image(tools, image, costs)) for item, image in opened]
-    return planned, tuple(failures)
+            opened.failures.append(Failure.of(str(item.path), exc))
+            continue
+        if (pixels := image.height * image.width) > most:
+            opened.largest, most = image, pixels
+        small = _Size(image.height, image.width, image.mpp) if isinstance(image, Photo) else image
+        opened.images.append((item, small))
+    return opened
 
 
 def forecast_image(tools: Segmenter, image: Image, costs: Costs) -> Forecast:
@@ -138,17 +175,14 @@ def fit_memory(
     """
     assert tools.plan is not None
     ways = list(choices(batch or tools.plan.batch_size, least=batch or 1))
-    images = []
-    for item in inputs:
-        with suppress(DataError):  # told of when its turn comes
-            images.append(open_image(item.path))
-    if not images:
+    opened = _open_all(inputs)  # what can't be opened is told of when its turn comes
+    if opened.largest is None:
         return ways[0]
-    largest = max(images, key=lambda image: image.height * image.width)
+    largest = opened.largest
 
     def needed(memory: Memory, costs: Costs) -> int:
         those = within(tools, memory)
-        return max(forecast_image(those, image, costs).memory for image in images)
+        return max(forecast_image(those, image, costs).memory for _, image in opened.images)
 
     def best(costs: Costs) -> Memory | None:
         return next((way for way in ways if needed(way, costs) <= limit), None)

@@ -8,6 +8,7 @@ from cervseg.config import Config
 from cervseg.config.base import Section
 from cervseg.config.inference import InferConfig
 from cervseg.contract import CARD, find_model
+from cervseg.digests import content_digest
 from cervseg.errors import ConfigError, OutputError
 from cervseg.files import is_occupied, read_json
 from cervseg.reports import JSON
@@ -17,11 +18,13 @@ RESOLVED = ("engine", "batch_size")
 
 
 def make_record(command: str, section: InferConfig, models: Sequence[Path]) -> dict[str, JSON]:
-    """Command, settings, and a digest of each model's files.
+    """Command, settings, and a digest of each model's files and of that of the regions.
 
     Without `max_ram`: what it chooses and matters is among `RESOLVED`.
     """
     settings = section.model_dump(mode="json", exclude={"images", "output", "model", "max_ram"})
+    if isinstance(roi := getattr(section, "roi", None), Path):
+        settings["roi"] = content_digest(roi)
     digests: list[JSON] = [model_digest(find_model(path)) for path in models]
     return {"command": command, "settings": settings, "models": digests}
 

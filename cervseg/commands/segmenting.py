@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from cervseg.annotations.geojson import read_geojson
 from cervseg.commands.clustering import segment_on_cluster, share_threads
 from cervseg.commands.forecasting import dry_run, fit_memory
 from cervseg.commands.inputs import Input, find_inputs
@@ -18,6 +19,7 @@ from cervseg.commands.record import RESOLVED, check_record, make_record, recorde
 from cervseg.config.inference import InferConfig, TiledInferConfig
 from cervseg.config.runtime import RuntimeConfig
 from cervseg.contract import Contract, find_model
+from cervseg.digests import content_digest
 from cervseg.errors import (
     CervsegError,
     CheckError,
@@ -89,6 +91,8 @@ def run_inference(
         inputs = inputs[shard.number - 1 :: shard.total]
     for path in asked.model:
         Contract.load(find_model(path))  # missing or broken: before Keras is imported
+    if isinstance(roi := getattr(asked.section, "roi", None), Path):
+        read_geojson(roi)  # broken or missing: once, not for each image
     output = OutputFolder(asked.output, shard.name if shard else "")
     record = make_record(command, asked.section, asked.model)
     if cluster is not None:
@@ -208,15 +212,25 @@ def _each(
 
 
 def _unfinished(inputs: Sequence[Input], output: OutputFolder, *, resume: bool) -> list[Input]:
-    """Images without a mask; those with one need no bands, which a kill may have left."""
+    """Images without a mask; those with one need no bands, which a kill may have left.
+
+    Raises:
+        ConfigError: A mask is of another image of that name.
+    """
     if not resume:
         return list(inputs)
     left = []
     for item in inputs:
-        if output.finished(item.name):
-            shutil.rmtree(output.bands(item.name), ignore_errors=True)
-        else:
+        report = output.report(item.name)
+        if not output.finished(item.name) or not report.is_file():
             left.append(item)
+            continue
+        if item.path.exists() and ImageReport.load(report).image != content_digest(item.path):
+            raise ConfigError(
+                f"{item.path}: not the image that its mask in {output.folder} was made of",
+                hint="choose another --output, or start anew with --overwrite",
+            )
+        shutil.rmtree(output.bands(item.name), ignore_errors=True)
     return left
 
 

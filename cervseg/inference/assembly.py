@@ -115,7 +115,7 @@ class Assembly:
             noted = self._noting(found, areas)
             counts = self._write_objects(name, image, mask, found=noted, mpp=mpp)
             if self.look_first:
-                self._write_places(name, image, mask, probabilities=only)
+                self._write_places(name, image, mask, probabilities=only, inside=inside)
             if self.overlays:
                 self._write_overlay(name, image, mask, large=large)
             vouch(counts, areas)
@@ -157,11 +157,15 @@ class Assembly:
         )
         return tuple(counts)
 
-    def _write_places(self, name: str, image: Image, mask: Rows, *, probabilities: Rows) -> None:
+    def _write_places(
+        self, name: str, image: Image, mask: Rows, *, probabilities: Rows, inside: Inside | None
+    ) -> None:
         places, first = Places(mask.height, mask.width), self.decision.first_channel
         for top, height in pieces(mask, self.piece):
-            answers = probabilities.read(top, height)
-            places.add(top, chance_of_error(mask.read(top, height), answers, first))
+            wrong = chance_of_error(mask.read(top, height), probabilities.read(top, height), first)
+            if inside is not None:
+                wrong[~inside(top, height)] = 0
+            places.add(top, wrong)
         scale = (image.height / mask.height, image.width / mask.width)
         path = self.output.places(name)
         worst = places.worst(self.look_first)

@@ -81,7 +81,7 @@ class Decision:
         steps = self.steps
         if steps.blur:
             rows = Blurred(rows, steps.blur)
-        limits = self._find_limits(rows, piece)
+        limits = self._find_limits(rows, piece, inside)
         for top, height in pieces(rows, piece):
             classes = self._classify(rows.read(top, height), limits)
             if inside is not None:
@@ -91,6 +91,8 @@ class Decision:
             steps.hysteresis, steps.fill_holes, steps.split_touching, steps.min_area
         )
         clean(mask, rows, cleaning, first_channel=self.first_channel, piece=piece)
+        if inside is not None and steps.fill_holes:  # a hole may be one of the region
+            _clear_outside(mask, inside, piece)
 
     def _classify(self, probabilities: Probabilities, limits: NDArray[np.float32] | None) -> Mask:
         if limits is None:
@@ -101,8 +103,10 @@ class Decision:
         best = over.argmax(axis=-1)
         return np.where(over.max(axis=-1) >= 1, best + 1, 0).astype(np.uint8)
 
-    def _find_limits(self, rows: Rows, piece: int) -> NDArray[np.float32] | None:
-        """The threshold of each channel; of a softmax none."""
+    def _find_limits(
+        self, rows: Rows, piece: int, inside: Inside | None
+    ) -> NDArray[np.float32] | None:
+        """The threshold of each channel, by the pixels that count; of a softmax none."""
         if self.activation == "softmax":
             return None
         if not isinstance(self.thresholds, str):
@@ -111,8 +115,17 @@ class Decision:
         counts: NDArray[np.float64] | float = 0.0
         for top, height in pieces(rows, piece):
             channels = np.moveaxis(rows.read(top, height), -1, 0)
-            counts = counts + np.stack([histogram(channel) for channel in channels])
+            where = np.True_ if inside is None else inside(top, height)
+            counts = counts + np.stack([histogram(channel[where]) for channel in channels])
         return np.asarray([find(row) for row in np.asarray(counts)], np.float32)
+
+
+def _clear_outside(mask: WritableRows, inside: Inside, piece: int) -> None:
+    """Make background of what does not count."""
+    for top, height in pieces(mask, piece):
+        classes = mask.read(top, height)
+        classes[~inside(top, height)] = 0
+        mask.write(top, classes)
 
 
 def histogram(values: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -145,9 +158,9 @@ def triangle_threshold(counts: NDArray[np.float64]) -> float:
     Zack et al., 1977. The far end is that on the longer side of the peak.
     """
     filled = np.flatnonzero(counts)
-    first, last, peak = int(filled[0]), int(filled[-1]), int(counts.argmax())
-    if first == last:
+    if filled.size < 2:
         return 0.5
+    first, last, peak = int(filled[0]), int(filled[-1]), int(counts.argmax())
     end = last if last - peak >= peak - first else first
     bins = np.arange(min(peak, end), max(peak, end) + 1)
     line = np.interp(bins, sorted((peak, end)), counts[sorted((peak, end))])

@@ -124,6 +124,7 @@ class ImageReport(NamedTuple):
         check: Largest and mean difference to larger windows; None: not asked for.
         drift: Sentences on how it differs from the training images.
         scale: Pixels of a training photograph per pixel of the image; None: unknown.
+        image: Digest of its file.
     """
 
     counts: tuple[ClassCount, ...]
@@ -133,6 +134,7 @@ class ImageReport(NamedTuple):
     check: tuple[float, float] | None = None
     drift: tuple[str, ...] = ()
     scale: float | None = None
+    image: str = ""
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
@@ -159,6 +161,7 @@ class ImageReport(NamedTuple):
                 check=(float(check[0]), float(check[1])) if isinstance(check, list) else None,
                 drift=tuple(map(str, _rows(document["drift"]))),
                 scale=None if document["scale"] is None else float(str(document["scale"])),
+                image=str(document["image"]),
             )
         except (KeyError, TypeError, ValueError, IndexError) as exc:
             raise DataError(f"{path}: not a readable report of an image: {one_line(exc)}") from exc

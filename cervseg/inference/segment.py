@@ -177,7 +177,9 @@ class _Job:
             (),
             tiles=len(grid),
             skipped=parts.skipped() / len(grid),
-            seam=seam_score(parts, view.height, view.width, margin=plan.margin),
+            seam=None
+            if parts.skipped()  # beside what was left out the answer ends, tile or not
+            else seam_score(parts, view.height, view.width, margin=plan.margin),
             check=None if check is None else (check.largest, check.mean),
         )
         return self._assemble(rows, report)
@@ -261,7 +263,8 @@ class _Job:
         def vouch(counts: tuple[ClassCount, ...], areas: Areas) -> None:
             drift = self._drift(areas)
             scale = known_scale(self.image, tools.config, contract)
-            done.append(report._replace(counts=counts, drift=drift, scale=scale))
+            digest = content_digest(self.path)
+            done.append(report._replace(counts=counts, drift=drift, scale=scale, image=digest))
             done[0].save(tools.assembly.output.report(self.name))
 
         tools.assembly.assemble(

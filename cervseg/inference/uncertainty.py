@@ -36,11 +36,11 @@ def chance_of_error(
             1 where channel 0 is the background.
 
     Returns:
-        In [0, 1], shape (height, width).
+        In [0, 1], shape (height, width). Where all channels are 0, nothing was predicted: 0.
     """
     if first_channel:
         own = np.take_along_axis(probabilities, mask[..., None].astype(np.int64), axis=-1)
-        return np.asarray(1 - own[..., 0], np.float32)
+        return np.asarray((probabilities.sum(axis=-1) - own[..., 0]).clip(0, 1), np.float32)
     wrong = probabilities.max(axis=-1)
     rows, columns = np.nonzero(mask)
     wrong[rows, columns] = (

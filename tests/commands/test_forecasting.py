@@ -1,13 +1,18 @@
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from cervseg.classes import Classes
+from cervseg.commands import forecasting
 from cervseg.commands.forecasting import forecast_image
+from cervseg.commands.inputs import Input
 from cervseg.config.inference import TiledInferConfig
 from cervseg.contract import Contract, Postprocessing
+from cervseg.images.readers import open_image
 from cervseg.images.segments import KEPT, Segmented
 from cervseg.inference.assembly import Assembly
 from cervseg.inference.budget import Costs, Memory, choices, within
@@ -96,3 +101,35 @@ def test_an_object_that_is_everywhere_is_counted_but_never_more_than_the_mask_ho
     )
 
     assert small < 3_000_000 and large > 75_000_000
+
+
+def test_only_the_largest_photograph_stays_in_memory(tmp_path, monkeypatch):
+    sizes = {"a": (37, 45), "b": (90, 121), "c": (64, 64), "d": (121, 80)}
+    inputs = []
+    for name, size in sizes.items():
+        Pillow.fromarray(np.full((*size, 3), 9, np.uint8)).save(tmp_path / f"{name}.png")
+        inputs.append(Input(tmp_path / f"{name}.png", name))
+    (tmp_path / "broken.png").write_bytes(b"none")
+    references = []
+
+    def opened(path):
+        image = open_image(path)
+        references.append(weakref.ref(image))
+        return image
+
+    class Costly:
+        def __call__(self, those, image):
+            held = [one for reference in references if (one := reference()) is not None]
+            assert (image.height, image.width) == sizes["b"] and held == [image]
+            return COSTS
+
+    monkeypatch.setattr(forecasting, "open_image", opened)
+    monkeypatch.setattr(forecasting, "measure", Costly())
+    planned, failures = forecasting.plan_images(
+        [*inputs, Input(tmp_path / "broken.png", "broken")], tools()
+    )
+
+    assert [(p.image.height, p.image.width) for p in planned] == [*sizes.values()]
+    assert [Path(failure.item).name for failure in failures] == ["broken.png"]
+    expected = forecast_image(tools(), open_image(tmp_path / "d.png"), COSTS)
+    assert planned[3].forecast == expected

@@ -6,7 +6,7 @@ import pytest
 import tifffile
 from PIL import Image as Pillow
 
-from cervseg.errors import ConfigError, OutputError
+from cervseg.errors import ConfigError, DataError, OutputError
 from cervseg.files import read_csv
 from cervseg.inference.parts import BandFolder
 
@@ -327,3 +327,75 @@ def test_what_to_type_next_is_told_of_masks_that_there_are(run, slide, tmp_path)
     assert run("none", images=[broken]).next_command is None
     some = run("some", images=[broken, slide]).next_command
     assert some is not None and str(tmp_path / "some/masks") in some
+
+
+# --- resumed with something else; regions
+
+
+def test_a_mask_of_another_image_of_that_name_is_not_taken_for_the_new_ones(
+    run, slide, *, tmp_path, digests
+):
+    image = tmp_path / "slide.tif"
+    shutil.copy(slide, image)
+    run("out", images=[image])
+    before = digests(tmp_path / "out")
+    tifffile.imwrite(image, 255 - tifffile.imread(slide), photometric="rgb")
+
+    with pytest.raises(ConfigError) as caught:
+        run("out", images=[image], resume=True)
+
+    assert str(caught.value) == (
+        f"{image}: not the image that its mask in {tmp_path}/out was made of"
+    )
+    assert digests(tmp_path / "out") == before
+
+
+def test_an_image_whose_report_is_lost_is_done_again(run, tmp_path):
+    run("out")
+    (tmp_path / "out/images/slide.json").unlink()
+
+    assert run("out", resume=True).exit_code == 0
+    assert (tmp_path / "out/images/slide.json").is_file()
+
+
+def outline(path, box):
+    top, left, bottom, right = box
+    ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
+    geometry = {"type": "Polygon", "coordinates": [ring]}
+    feature = {"type": "Feature", "geometry": geometry, "properties": {}}
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    return f"roi={path}"
+
+
+def test_other_regions_in_a_file_of_the_same_name_are_other_settings(run, tmp_path):
+    roi = outline(tmp_path / "r.geojson", (0, 0, 100, 100))
+    run("out", "large_from=0", roi)
+    outline(tmp_path / "r.geojson", (0, 0, 200, 150))
+
+    with pytest.raises(ConfigError, match="can't resume with other roi"):
+        run("out", "large_from=0", roi, resume=True)
+
+
+def test_regions_that_are_missing_end_the_run_before_it_begins(run, tmp_path):
+    with pytest.raises(DataError, match=r"nowhere\.geojson"):
+        run("out", f"roi={tmp_path}/nowhere.geojson")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("large_from", [0, 10**6])
+def test_nobody_is_sent_to_look_outside_the_regions(run, tmp_path, large_from):
+    def doubted(output, *settings):
+        run(output, f"large_from={large_from}", "look_first=9", *settings)
+        path = tmp_path / output / "look_first/slide.geojson"
+        (place,) = json.loads(path.read_text())["features"]  # the slide is one square
+        return place["properties"]["measurements"]["Pixels expected to be wrong"]
+
+    inside = doubted("inside", outline(tmp_path / "r.geojson", (100, 60, 180, 170)))
+
+    assert 0 < inside < 0.5 * doubted("all"), "a quarter of the slide"
+
+
+def test_what_is_left_out_makes_no_seams(run, tmp_path):
+    report = run("out", outline(tmp_path / "r.geojson", (100, 60, 180, 170)))
+
+    assert report.results[0]["skipped"] > 0 and report.results[0]["seam"] is None

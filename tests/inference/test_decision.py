@@ -71,6 +71,46 @@ def test_a_threshold_by_histogram_is_found_for_each_channel():
     assert (mask[:2, 3:] == 1).all() and (mask[2:, :3] == 2).all() and (mask[2:, 3:] == 0).all()
 
 
+@pytest.mark.parametrize("find", ["otsu", "triangle"])
+@pytest.mark.parametrize("piece", [1, 7, 10**6])
+def test_a_threshold_by_histogram_is_found_among_the_pixels_that_count(find, piece):
+    probabilities = np.zeros((31, 45, 1), np.float32)
+    probabilities[10:20, 10:30] = 0.6
+    probabilities[12:15, 12:17] = 0.9
+    inside = probabilities[..., 0] > 0
+    mask = np.zeros((31, 45), np.uint8)
+
+    Decision("sigmoid", find).decide(
+        RowArray(probabilities), RowArray(mask), inside=lambda top, n: inside[top : top + n],
+        piece=piece,
+    )  # fmt: skip
+
+    np.testing.assert_array_equal(mask, probabilities[..., 0] > 0.7)
+
+
+@pytest.mark.parametrize("find", ["otsu", "triangle"])
+def test_where_no_pixel_counts_no_threshold_is_needed(find):
+    mask = np.zeros((5, 7), np.uint8)
+    rows, nothing = RowArray(np.ones((5, 7, 1), np.float32)), np.zeros((5, 7), bool)
+
+    Decision("sigmoid", find).decide(rows, RowArray(mask), inside=lambda top, n: nothing[top:][:n])
+
+    assert not mask.any()
+
+
+def test_a_hole_of_the_region_is_not_filled():
+    probabilities = np.ones((31, 45, 1), np.float32)
+    probabilities[3:5, 3:5] = 0
+    inside = np.ones((31, 45), bool)
+    inside[10:20, 12:30] = False
+    mask = np.zeros((31, 45), np.uint8)
+    decision = Decision("sigmoid", (0.5,), Postprocessing(fill_holes=1000))
+
+    decision.decide(RowArray(probabilities), RowArray(mask), inside=lambda top, n: inside[top:][:n])
+
+    np.testing.assert_array_equal(mask, inside)
+
+
 def test_the_order_is_blur_then_decide_then_clean():
     probabilities = np.zeros((41, 41, 1), np.float32)
     probabilities[10, 10] = 1  # blurred away

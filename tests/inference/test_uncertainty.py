@@ -23,6 +23,13 @@ def test_of_exclusive_classes_all_others_count_together():
     np.testing.assert_allclose(chance_of_error(mask, probabilities, 1), [[0.3, 0.5]], atol=1e-6)
 
 
+@pytest.mark.parametrize("first_channel", [0, 1])
+def test_where_nothing_was_predicted_nothing_is_doubted(first_channel):
+    nothing = np.zeros((2, 3, 2), np.float32)
+
+    assert not chance_of_error(np.zeros((2, 3), np.uint8), nothing, first_channel).any()
+
+
 @given(
     shape=st.tuples(st.integers(1, 70), st.integers(1, 90)),
     side=st.integers(1, 40),
