@@ -6,9 +6,9 @@ from pathlib import Path
 from cervseg.errors import ConfigError, OutputError
 from cervseg.files import write_bytes
 from cervseg.reporting.comparison import compare
-from cervseg.reporting.page import render
+from cervseg.reporting.page import Comparison, render
 from cervseg.reporting.subjects import read_subjects
-from cervseg.reports import Report
+from cervseg.reports import Report, Table
 
 NAME = "report.html"
 
@@ -25,6 +25,9 @@ def report(folders: Sequence[Path | str], *, output: Path | str | None = None) -
         folders: What `train` and `evaluate` wrote.
         output: The page; default: `report.html` in the folder, or here for several folders.
 
+    Returns:
+        Where evaluations were compared, a result for each score: how far it differs.
+
     Raises:
         ConfigError: No folder.
         DataError: One is neither a run nor an evaluation, or broken.
@@ -36,8 +39,13 @@ def report(folders: Sequence[Path | str], *, output: Path | str | None = None) -
     page = Path(output) if output else (paths[0] / NAME if len(paths) == 1 else Path(NAME))
     if page.exists() and not _is_report(page):
         raise OutputError(f"{page}: the file exists, and is no report", hint="another --output")
-    write_page(paths, page)
-    return Report("report", output=page, paths=(page,))
+    compared = write_page(paths, page)
+    if compared is None:
+        return Report("report", output=page, paths=(page,))
+    rows = tuple(tuple(row) for row in compared.table.rows)
+    table = Table("side by side", compared.table.columns, rows)
+    return Report("report", output=page, results=compared.records, paths=(page,),
+                  notices=(compared.note,), tables=(table,) if rows else ())  # fmt: skip
 
 
 def _is_report(page: Path) -> bool:
@@ -47,9 +55,11 @@ def _is_report(page: Path) -> bool:
         return GENERATOR in file.read(MARKED_WITHIN)
 
 
-def write_page(paths: Sequence[Path], page: Path) -> None:
-    """Write a page about folders, whatever is there."""
+def write_page(paths: Sequence[Path], page: Path) -> Comparison | None:
+    """Write a page about folders, whatever is there; return how they compare, if they do."""
     subjects = [subject for path in paths for subject in read_subjects(path)]
     title = f"cervseg: {paths[0]}" + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
-    text = render(title, subjects, compare(subjects))
+    compared = compare(subjects)
+    text = render(title, subjects, compared)
     write_bytes(page, text.encode("utf-8", "backslashreplace"))  # names may be no UTF-8
+    return compared

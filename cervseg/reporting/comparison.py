@@ -2,16 +2,61 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from cervseg.reporting.charts import words
 from cervseg.reporting.page import Comparison, PageTable, Subject
 from cervseg.reporting.scored import OF_CELLS, TRUTH
+from cervseg.reports import JSON
 from cervseg.scoring.intervals import bootstrap_interval
 
 FEWEST = 6
 """Pairs of which a verdict is given: that five differ alike happens by chance once in sixteen."""
+
+COLUMNS = ("evaluation", "class", "score", "difference", "95 % interval", "images", "verdict")
+
+
+class _Difference(NamedTuple):
+    """Of a score of a class, by the images that both evaluations have scored."""
+
+    first: str
+    evaluation: str
+    class_name: str
+    score: str
+    mean: float
+    low: float  # of the 95 % interval
+    high: float
+    images: int
+
+    @property
+    def verdict(self) -> str:
+        if self.images < FEWEST:
+            return "too few images"
+        if self.low <= 0 <= self.high:
+            return "none to be told"
+        return "lower" if self.high < 0 else "higher"
+
+    def row(self) -> tuple[str, ...]:
+        """For the eye, below `COLUMNS`."""
+        interval = f"{self.low:+.3f} to {self.high:+.3f}"
+        return (self.evaluation, self.class_name, words(self.score), f"{self.mean:+.3f}",
+                interval, str(self.images), self.verdict)  # fmt: skip
+
+    def record(self) -> dict[str, JSON]:
+        """For programs."""
+        return {
+            "first": self.first,
+            "evaluation": self.evaluation,
+            "class": self.class_name,
+            "score": self.score,
+            "difference": self.mean,
+            "low": self.low,
+            "high": self.high,
+            "images": self.images,
+            "verdict": self.verdict,
+        }
 
 
 def compare(subjects: Sequence[Subject]) -> Comparison | None:
@@ -23,7 +68,7 @@ def compare(subjects: Sequence[Subject]) -> Comparison | None:
     scored = [subject for subject in subjects if subject.scores]
     if len(scored) < 2:
         return None
-    first, rows, strangers = scored[0], [], set[str]()
+    first, found, strangers = scored[0], list[_Difference](), set[str]()
     for other in scored[1:]:
         assert first.scores is not None and other.scores is not None
         for key, mine in first.scores.items():
@@ -40,11 +85,8 @@ def compare(subjects: Sequence[Subject]) -> Comparison | None:
             if not known:
                 continue
             low, high = bootstrap_interval(known, seed=0)
-            verdict = "none to be told" if low <= 0 <= high else "lower" if high < 0 else "higher"
-            if len(known) < FEWEST:
-                verdict = "too few images"
-            rows.append((other.name, key[0], words(key[1]), f"{np.mean(known):+.3f}",
-                         f"{low:+.3f} to {high:+.3f}", str(len(known)), verdict))  # fmt: skip
+            mean = float(np.mean(known))
+            found.append(_Difference(first.name, other.name, *key, mean, low, high, len(known)))
     note = (
         f"Mean difference to the first, {first.name}, over images that both have scored, with the "
         "95 % interval of the paired bootstrap. An interval over 0 tells no difference."
@@ -52,12 +94,12 @@ def compare(subjects: Sequence[Subject]) -> Comparison | None:
     if strangers:
         named = ", ".join(sorted(strangers)[:10]) + (", …" if len(strangers) > 10 else "")
         note += f" Left out, since what is true there differs under the same name: {named}."
-    compared = {row[0] for row in rows}
+    compared = {one.evaluation for one in found}
     alone = [other.name for other in scored[1:] if other.name not in compared]
     if alone:
         note += f" No image that the first has scored has a score in {', '.join(alone)}."
-    columns = ("evaluation", "class", "score", "difference", "95 % interval", "images", "verdict")
-    return Comparison(note, PageTable("", columns, rows))
+    table = PageTable("", COLUMNS, [one.row() for one in found])
+    return Comparison(note, table, tuple(one.record() for one in found))
 
 
 def _differ(one: Subject, other: Subject, place: tuple[str, str], *, of_cells: bool) -> bool:

@@ -98,10 +98,11 @@ class Subject:
 
 
 class Comparison(NamedTuple):
-    """Evaluations side by side."""
+    """Evaluations side by side; `records` says for programs what the table says."""
 
     note: str
     table: PageTable
+    records: tuple[Mapping[str, JSON], ...] = ()
 
 
 def as_text(value: JSON, depth: int = 0) -> str:

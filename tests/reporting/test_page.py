@@ -171,6 +171,26 @@ def test_two_evaluations_are_compared_by_the_images_of_both(tmp_path):
     assert "Side by side" in page and str(worse) in page
 
 
+def test_a_comparison_is_told_on_the_screen_and_to_programs(tmp_path):
+    names = tuple(f"field_{number}" for number in range(7))
+    better = evaluation(tmp_path / "a", names=names)
+    worse = evaluation(tmp_path / "b", shift=6, names=names)
+
+    told = cervseg.report([better, worse], output=tmp_path / "both.html")
+
+    dice = next(one for one in told.results if one["score"] == "dice")
+    assert (dice["first"], dice["evaluation"]) == (str(better), str(worse))
+    assert (dice["class"], dice["images"], dice["verdict"]) == (HOSTILE, 7, "lower")
+    assert dice["low"] <= dice["difference"] <= dice["high"] < 0
+    [table] = told.tables
+    shown = next(row for row in table.rows if row[2] == "dice")
+    assert shown[3] == f"{dice['difference']:+.3f}" and shown[6] == "lower"
+    assert len(table.rows) == len(told.results)
+    assert "Mean difference to the first" in told.notices[0]
+    alone = cervseg.report([better])
+    assert not alone.results and not alone.tables and not alone.notices
+
+
 def test_five_images_are_too_few_for_a_verdict(tmp_path):
     names = tuple(f"field_{number}" for number in range(5))
     one = evaluation(tmp_path / "a", names=names)
