@@ -13,7 +13,12 @@ ConfigFile = Annotated[
 ]
 OptionalConfigFile = Annotated[
     Path | None,
-    typer.Argument(metavar="CONFIG", help="The experiment, a YAML file.", show_default=False),
+    typer.Argument(
+        metavar="CONFIG",
+        help="The experiment, a YAML file.",
+        readable=False,  # it may be an image; whoever reads it tells why it can't be read
+        show_default=False,
+    ),
 ]
 Subject = Annotated[
     Path,

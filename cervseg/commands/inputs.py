@@ -26,27 +26,36 @@ def find_inputs(paths: Sequence[Path]) -> list[Input]:
     What an earlier inference wrote below such a folder is no photograph.
 
     Raises:
-        DataError: A path is missing, or there is no image at all.
+        DataError: A path is missing or may not be read, or there is no image at all.
         ConfigError: Two images would be written under one name.
     """
-    missing = [f"{path}: no such image or folder" for path in paths if not path.exists()]
+    missing: list[str] = []
+    inputs: list[Input] = []
+    for path in paths:
+        try:
+            if path.exists():
+                inputs += _inputs_of(path)
+            else:
+                missing.append(f"{path}: no such image or folder")
+        except PermissionError as exc:  # already for looking whether it is there
+            raise DataError(f"{path}: can't be read: permission denied") from exc
     if missing:
         title = "images are missing"
         raise DataError(missing[0] if len(missing) == 1 else list_problems(title, missing))
-    inputs: list[Input] = []
-    for path in paths:
-        if path.is_dir() and not is_zarr(path):
-            found = find_images(path)
-            outputs = _outputs_below(path, found)
-            photographs = [f for f in found if outputs.isdisjoint(f.parents)]
-            inputs += [Input(f, _name_below(path, f)) for f in photographs]
-        else:
-            inputs.append(Input(path, image_name(path)))
     if not inputs:
         where = ", ".join(map(str, paths)) or "nothing named"
         raise DataError(f"no images to infer: {where}", hint="name image files or a folder of them")
     _refuse_collisions(inputs)
     return inputs
+
+
+def _inputs_of(path: Path) -> list[Input]:
+    if not path.is_dir() or is_zarr(path):
+        return [Input(path, image_name(path))]
+    found = find_images(path)
+    outputs = _outputs_below(path, found)
+    photographs = [f for f in found if outputs.isdisjoint(f.parents)]
+    return [Input(f, _name_below(path, f)) for f in photographs]
 
 
 def _outputs_below(folder: Path, found: Sequence[Path]) -> set[Path]:

@@ -96,7 +96,7 @@ def _read_file(path: Path, written: _Written) -> None:
     except UnicodeDecodeError as exc:
         raise ConfigError(f"{path}: not UTF-8 text") from exc
     except OSError as exc:
-        raise ConfigError(f"{path}: can't be read: {exc.strerror}") from exc
+        raise ConfigError(f"{path}: can't be read: {(exc.strerror or str(exc)).lower()}") from exc
     document = _parse(text, path)
     for line, key, first in document.duplicates:
         message = f"'{key}' stands twice, first on line {first}"

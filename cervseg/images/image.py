@@ -1,5 +1,6 @@
 """An image of any kind: what it must offer, how files are found, how decoders fail."""
 
+import logging
 import os
 import struct
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from cervseg.arrays import RGB
 from cervseg.bounds import one_line, refuse_special
 from cervseg.errors import CervsegError, DataError
 from cervseg.grid import Window
+
+log = logging.getLogger("cervseg")
 
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"),
@@ -74,15 +77,21 @@ def find_images(folder: Path) -> list[Path]:
     """List the images below a folder, sorted; hidden and unfinished ones are left out.
 
     A Zarr is a folder, and one image: nothing in it is looked at. Links to folders elsewhere are
-    followed, each folder once.
+    followed, each folder once. Of a folder within that can't be listed, a warning tells.
 
     Raises:
-        DataError: There is no such folder.
+        DataError: There is no such folder, or it can't be listed.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
+
+    def tell(exc: OSError) -> None:
+        if exc.filename == str(folder):
+            raise _unreadable(folder, exc) from exc
+        log.warning("%s: not looked at: %s", exc.filename, (exc.strerror or str(exc)).lower())
+
     found, seen = [], set()
-    for root, folders, files in os.walk(folder, followlinks=True):
+    for root, folders, files in os.walk(folder, onerror=tell, followlinks=True):
         here = Path(root)
         if (place := here.resolve()) in seen or (here != folder and _leads_back(here, folder)):
             folders.clear()
@@ -131,6 +140,11 @@ def image_name(path: Path) -> str:
     return path.stem[: len(path.stem) - len(ome)] or path.stem
 
 
+def _unreadable(path: Path, exc: OSError) -> DataError:
+    """Tell in the system's words why a path can't be read."""
+    return DataError(f"{path}: can't be read: {(exc.strerror or str(exc)).lower()}")
+
+
 @contextmanager
 def decoding(path: Path) -> Iterator[None]:
     """Turn whatever a foreign decoder raises into one line that names the file.
@@ -158,5 +172,7 @@ def decoding(path: Path) -> Iterator[None]:
     except (TypeError, AttributeError, OverflowError) as exc:  # a text where a number should be
         raise DataError(f"{path}: can't be decoded: its header makes no sense") from exc
     except Exception as exc:  # Pillow raises anything on a broken file
+        if isinstance(exc, OSError) and exc.strerror:  # of the system, not of Pillow
+            raise _unreadable(path, exc) from exc
         reason = str(exc).replace(str(path), "it").strip() or type(exc).__name__
         raise DataError(f"{path}: can't be decoded: {one_line(reason)}") from exc

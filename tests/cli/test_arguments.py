@@ -188,6 +188,19 @@ def test_inference_takes_a_first_argument_that_is_no_yaml_for_an_image(fake, com
     assert keywords["images"] == (Path("a.png"), Path("b.png"))
 
 
+@pytest.mark.parametrize("command", ["infer", "tiled-infer"])
+def test_a_first_argument_that_may_not_be_read_is_left_to_the_command(
+    fake, tmp_path, *, monkeypatch, command
+):
+    """Typer would say that 'CONFIG' is not readable, where images were meant."""
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+
+    assert main([command, str(tmp_path)]) == 0
+
+    [(_, _, keywords)] = fake.calls
+    assert keywords["images"] == (tmp_path,)
+
+
 @pytest.mark.parametrize("ending", [".yml", ".YAML"])
 def test_a_config_may_end_in_any_spelling_of_yaml(fake, tmp_path, ending):
     path = tmp_path / f"c{ending}"

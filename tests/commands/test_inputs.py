@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,18 @@ def test_a_path_that_is_missing_is_named(tmp_path):
     assert refusal(DataError, tmp_path / "a.png", tmp_path / "b.png") == (
         [f"{tmp_path}/b.png: no such image or folder"], None, 3,
     )  # fmt: skip
+
+
+def test_a_folder_that_may_not_be_entered_is_told_in_one_line(tmp_path, monkeypatch):
+    def exists(path):  # to root nothing is forbidden
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", exists)
+
+    lines, _, code = refusal(DataError, tmp_path / "locked" / "a.png")
+
+    assert lines == [f"{tmp_path}/locked/a.png: can't be read: permission denied"]
+    assert code == 3
 
 
 def test_of_many_missing_paths_twenty_are_named_and_the_rest_counted(tmp_path):

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -103,6 +105,28 @@ def test_a_missing_folder_is_refused(tmp_path):
     assert str(caught.value) == f"{tmp_path / 'images'}: no such folder"
 
 
+def test_a_folder_that_may_not_be_listed_is_refused_and_one_within_is_told(
+    tmp_path, monkeypatch, caplog
+):
+    locked = tmp_path / "fields" / "locked"
+    locked.mkdir(parents=True)
+    (tmp_path / "fields" / "a.png").touch()
+    listed = os.scandir
+
+    def scandir(path):  # root may list everything
+        if path == str(locked):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+    assert find_images(tmp_path / "fields") == [tmp_path / "fields" / "a.png"]
+    assert caplog.messages == [f"{locked}: not looked at: permission denied"]
+    with pytest.raises(DataError) as caught:
+        find_images(locked)
+    assert str(caught.value) == f"{locked}: can't be read: permission denied"
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [
@@ -115,6 +139,10 @@ def test_a_missing_folder_is_refused(tmp_path):
         (
             json.JSONDecodeError("Expecting value", "{", 1),
             "can't be decoded: its metadata is damaged: Expecting value: line 1 column 2 (char 1)",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "a.png"),
+            "can't be read: permission denied",
         ),
         (UnboundLocalError(), "can't be decoded: UnboundLocalError"),
     ],
