@@ -30,9 +30,12 @@ def plan(
     def work(progress: Progress) -> Report | str:
         from cervseg.commands.plan import plan
         from cervseg.files import write_text
+        from cervseg.writable import refuse_unwritable
 
         if output is not None and output.exists():
             raise OutputError(f"{output}: the file exists", hint="choose another --output")
+        if output is not None:
+            refuse_unwritable(output)
         text = plan(subject, overrides=overrides or (), output=output, progress=progress)
         if output is None:
             return text

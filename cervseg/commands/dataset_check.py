@@ -28,6 +28,7 @@ from cervseg.data.survey import Survey, survey_config, survey_folder
 from cervseg.errors import ConfigError, LeakError
 from cervseg.files import claim, refuse_occupied
 from cervseg.reports import SILENT, Failure, Progress, Report, Table
+from cervseg.writable import refuse_unwritable
 
 OUTPUT = Path("cervseg-check")
 """Where the pictures go unless somebody says."""
@@ -63,13 +64,14 @@ def dataset_check(
     Raises:
         ConfigError: A key is missing or does not fit the data.
         DataError: There is nothing to check.
-        OutputError: An output folder is occupied.
+        OutputError: An output folder is occupied or can't be written.
     """
     config, output = as_config(config), Path(output)
     survey = survey_folder(Path(folder), config.data) if folder else survey_config(config.data)
     needed = [path for field in survey.fields for path in (field.image, field.origin)]
     for place in (output, *([Path(fix)] if fix else [])):
         refuse_occupied(place, overwrite=overwrite, needed=needed)
+        refuse_unwritable(place)
     if fix and Path(fix).resolve() == output.resolve():
         raise ConfigError(f"--fix and --output are one folder, {output}")
     examined = examine_all(survey.fields, survey.classes, progress=progress)

@@ -42,6 +42,7 @@ from cervseg.images.overlays import write_picture
 from cervseg.images.readers import open_image
 from cervseg.images.sheets import contact_sheet, paint_mask
 from cervseg.reports import JSON, SILENT, Progress, Report, track
+from cervseg.writable import refuse_unwritable
 
 log = logging.getLogger("cervseg")
 
@@ -85,7 +86,7 @@ def dataset_tile(
 
     Raises:
         ConfigError: A key is missing or does not fit the data.
-        OutputError: The folder is occupied.
+        OutputError: The folder is occupied or can't be written.
         DataError: Images and masks do not pair, or a file is broken; lists all of them.
         LeakError: A group or an identical picture would stand in two splits.
     """
@@ -103,6 +104,7 @@ def dataset_tile(
     reading = mask_reading(data, [field for field, _ in chosen])
     needed = (path for field, _ in chosen for path in (field.image, field.origin))
     refuse_occupied(data.output, overwrite=overwrite, needed=needed)
+    refuse_unwritable(data.output, beside=True)
     target, partial = _places(data.output)
     with claim(partial, resume=True):
         clear(partial)

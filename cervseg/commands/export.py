@@ -20,6 +20,7 @@ from cervseg.images.image import Image, find_images
 from cervseg.images.readers import open_image
 from cervseg.images.views import Padded, scale_image
 from cervseg.reports import JSON, Report, Table
+from cervseg.writable import refuse_unwritable
 
 Format = Literal["keras", "saved_model", "onnx", "openvino"]
 
@@ -71,7 +72,7 @@ def export(
 
     Raises:
         ConfigError: An extra is missing, or the form can't be had so.
-        OutputError: The output folder is occupied, or another process writes it.
+        OutputError: The output folder is occupied, can't be written, or another process does.
         DataError: `images` is missing, empty or broken.
         ModelError: The model is broken, or is an export itself.
         BudgetError: It needs more memory than there is.
@@ -81,6 +82,7 @@ def export(
     output = Path(output) if output else Path("exported") / f"{_name(order.folder)}_{to}"
     needed = (order.folder, Path(images) if images else None)
     refuse_occupied(output, overwrite=overwrite, needed=needed)
+    refuse_unwritable(output, beside=True)
     tiles = _trial_tiles(order.contract, Path(images) if images else None)
     with _whole_or_not(output, overwrite=overwrite) as partial:
         largest, mean = _write_and_compare(order, partial, tiles)
