@@ -202,9 +202,9 @@ def find_model(path: Path) -> Path:
             f"{path}: its training has not ended, so there is no model yet",
             hint="go on with it: cervseg train CONFIG --resume",
         )
-    raise ModelError(
-        f"{path}: no model in it (no {CONTRACT})", hint="name a run folder, or its folder `model`"
-    )
+    parts = Run(path).models_within()
+    hint = f"name those within: {parts}" if parts else "name a run folder, or its folder `model`"
+    raise ModelError(f"{path}: no model in it (no {CONTRACT})", hint=hint)
 
 
 def _find_builtin(path: Path) -> Path:

@@ -1,5 +1,7 @@
 """A run: the folder of one training, and where things lie in it."""
 
+import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,6 +123,16 @@ class Run:
         found = [path for path in found if path.name[4:].isdecimal()]
         found.sort(key=lambda path: int(path.name[4:]))
         return [Run(path, whole=self.folder) for path in found]
+
+    def models_within(self) -> str:
+        """How a command line names the models of its folds or seeds; empty where there is none."""
+        found = [
+            path.parents[1]
+            for part in ("fold[0-9]*", "seed[0-9]*", "seed[0-9]*/fold[0-9]*")
+            for path in self.folder.glob(f"{part}/model/contract.json")
+        ]
+        found.sort(key=lambda part: [int(n) for n in re.findall(r"\d+", str(part))])
+        return " ".join(f"--model {shlex.quote(str(part))}" for part in found)
 
     @property
     def repeats(self) -> Path:

@@ -254,6 +254,22 @@ def test_a_folder_without_a_model_is_refused_with_what_to_name(tmp_path):
     assert caught.value.hint == "name a run folder, or its folder `model`"
 
 
+@pytest.mark.parametrize(
+    "parts", [("fold0", "fold2", "fold10"), ("seed1", "seed2"), ("seed0/fold0", "seed0/fold1")]
+)
+def test_of_folds_and_seeds_those_with_a_model_are_named_to_be_named(tmp_path, parts):
+    run = tmp_path / "my run"
+    for part in parts:
+        PLAIN.save(run / part / "model")
+    (run / "fold1").mkdir()  # has not ended
+
+    with pytest.raises(ModelError, match="my run: no model in it") as caught:
+        find_model(run)
+
+    words = " ".join(f"--model '{run / part}'" for part in parts)
+    assert caught.value.hint == f"name those within: {words}"
+
+
 def test_a_run_that_has_not_ended_is_told_from_a_folder_without_a_model(tmp_path):
     (tmp_path / "run.json").write_text("{}")
 
