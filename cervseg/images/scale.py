@@ -20,6 +20,13 @@ METRIC = {
 }
 """Micrometres of a unit of OME; without one it is micrometres."""
 
+IMAGEJ = {
+    **{unit: length for unit, length in METRIC.items() if unit},
+    **dict.fromkeys(("in", "inch", "inches"), MICROMETRES[INCH]),
+    "microns": 1.0,
+}
+"""Micrometres of a unit of ImageJ."""
+
 
 def plausible(across: float, down: float | None = None) -> float | None:
     """A size of pixels that a microscope can have; None otherwise, or if they are not square."""
@@ -29,11 +36,27 @@ def plausible(across: float, down: float | None = None) -> float | None:
     return across if is_square else None
 
 
-def from_resolution(resolution: Sequence[tuple[int, int]], unit: int) -> float | None:
-    """Micrometres per pixel of TIFF's two resolutions, fractions in pixels per unit."""
-    if unit not in MICROMETRES or any(count <= 0 or per <= 0 for count, per in resolution):
+def from_resolution(resolution: Sequence[tuple[int, int]], unit: int | str) -> float | None:
+    """Micrometres per pixel of TIFF's two resolutions, fractions in pixels per unit.
+
+    Args:
+        resolution: Across and down.
+        unit: TIFF's number of it, or ImageJ's word.
+    """
+    length = IMAGEJ.get(unit.lower()) if isinstance(unit, str) else MICROMETRES.get(unit)
+    if length is None or any(count <= 0 or per <= 0 for count, per in resolution):
         return None
-    return plausible(*(MICROMETRES[unit] * per / count for count, per in resolution[:2]))
+    return plausible(*(length * per / count for count, per in resolution[:2]))
+
+
+def imagej_unit(description: str) -> str | None:
+    """The unit of length in a description that ImageJ wrote, where `µ` is escaped."""
+    stated = dict(re.findall(r"^(y?unit)=(.*?)\s*$", description, re.MULTILINE))
+    if not description.startswith("ImageJ=") or "unit" not in stated:
+        return None
+    if stated.get("yunit", stated["unit"]) != stated["unit"]:
+        return ""  # of no length
+    return re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), stated["unit"])
 
 
 def from_aperio(description: str) -> float | None:

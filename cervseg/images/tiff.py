@@ -14,7 +14,7 @@ from cervseg.arrays import RGB
 from cervseg.errors import DataError
 from cervseg.images.image import Image, decoding
 from cervseg.images.photo import MAX_PIXELS, PLANES, open_photo, open_pillow
-from cervseg.images.scale import from_aperio, from_lengths, from_resolution
+from cervseg.images.scale import from_aperio, from_lengths, from_resolution, imagej_unit
 from cervseg.images.segments import Segmented, is_reduced, to_rgb
 from cervseg.images.slide import open_slide
 from cervseg.images.tiff_pages import PageSegments, is_sound, page_segments, refusal
@@ -159,7 +159,7 @@ def _ome_pixels(page: TiffPage) -> dict[str, str] | None:
 
 
 def _mpp(page: TiffPage) -> float | None:
-    """Micrometres per pixel: of Aperio, of OME, or of the resolution."""
+    """Micrometres per pixel: of Aperio, of OME, or of the resolution, whose unit ImageJ names."""
     if page.is_svs:
         return from_aperio(page.description)
     ome = _ome_pixels(page) or {}
@@ -168,7 +168,9 @@ def _mpp(page: TiffPage) -> float | None:
         return from_lengths([ome[n] for n in named], [ome.get(f"{n}Unit") for n in named])
     resolution = [page.tags.valueof(code) for code in (X_RESOLUTION, Y_RESOLUTION)]
     pairs = [pair for pair in resolution if isinstance(pair, tuple) and len(pair) == 2]
-    return from_resolution(pairs, page.tags.valueof(RESOLUTION_UNIT)) if len(pairs) == 2 else None
+    named_unit = imagej_unit(page.description)
+    unit = page.tags.valueof(RESOLUTION_UNIT) if named_unit is None else named_unit
+    return from_resolution(pairs, unit) if len(pairs) == 2 else None
 
 
 def _pyramid(path: Path, levels: Sequence[Level], mpp: float | None) -> Segmented:

@@ -165,6 +165,29 @@ def test_micrometres_come_from_the_header_if_a_microscope_can_have_them(
 
 
 @pytest.mark.parametrize(
+    ("unit", "across", "mpp"),
+    [("um", 4, 0.25), ("micron", 4, 0.25), ("\\u00B5m", 4, 0.25), ("nm", 0.004, 0.25),
+     ("mm", 4_000, 0.25), ("cm", 40_000, 0.25), ("inch", 101_600, 0.25),
+     ("pixel", 4, None), ("um", 0.004, None), (None, 4, None)],
+)  # fmt: skip
+@pytest.mark.parametrize("pixels", [NOISE, NOISE[..., 0]])
+def test_micrometres_come_from_imagej(*, tmp_path, pixels, unit, across, mpp):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, pixels, imagej=True, resolution=(across, across),
+                     metadata={"unit": unit} if unit else None)  # fmt: skip
+
+    assert open_image(path).mpp == (mpp and pytest.approx(mpp, rel=1e-4))
+
+
+def test_imagej_s_units_across_and_down_must_be_one(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, NOISE, imagej=True, resolution=(4, 4),
+                     metadata={"unit": "um", "yunit": "mm"})  # fmt: skip
+
+    assert open_image(path).mpp is None
+
+
+@pytest.mark.parametrize(
     ("size", "unit", "mpp"),
     [(0.25, "µm", 0.25), (250, "nm", 0.25), (0.00025, "mm", 0.25), (0.25, None, 0.25),
      (0.25, "pixel", None), (0, "µm", None), (1e9, "µm", None)],
