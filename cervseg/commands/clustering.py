@@ -7,7 +7,9 @@ from typing import cast
 from cervseg import runtime
 from cervseg.commands.inputs import Input
 from cervseg.commands.opening import Opening, open_segmenter
+from cervseg.config.inference import TiledInferConfig
 from cervseg.config.runtime import RuntimeConfig
+from cervseg.contract import is_builtin
 from cervseg.errors import CervsegError, ConfigError
 from cervseg.images.readers import open_image
 from cervseg.inference.cluster import Step, connect, run_steps
@@ -54,17 +56,24 @@ def segment_on_cluster(
     Yields:
         The number of each image as it is done, and its report or what went wrong.
     """
-    output = opening.output
-    opening = opening._replace(
-        models=tuple(path.resolve() for path in opening.models),
-        output=OutputFolder(output.folder.resolve(), output.share),
-    )
-    work = _Images(opening, inputs, bar)
+    work = _Images(for_workers(opening), inputs, bar)
     with connect(cluster) as client:
         first = [work.step(item, begin) for item in range(len(inputs))]
         for item, error in run_steps(client, first, work.after):
             work.advance(item, work.left[item])  # of one that is not large, or has failed
             yield item, work.reports[item] if error is None else error
+
+
+def for_workers(opening: Opening) -> Opening:
+    """The same, wherever a worker was started: each path from the root, built-in models by name."""
+    output, section = opening.output, opening.section
+    if isinstance(section, TiledInferConfig) and isinstance(section.roi, Path):
+        section = section.model_copy(update={"roi": section.roi.resolve()})
+    return opening._replace(
+        section=section,
+        models=tuple(path if is_builtin(path) else path.resolve() for path in opening.models),
+        output=OutputFolder(output.folder.resolve(), output.share),
+    )
 
 
 class _Images:

@@ -2,12 +2,19 @@
 
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import tifffile
 from PIL import Image as Pillow
 
+from cervseg import contract
+from cervseg.commands.clustering import for_workers
+from cervseg.commands.opening import Opening
+from cervseg.config.inference import TiledInferConfig
+from cervseg.config.runtime import RuntimeConfig
 from cervseg.errors import ConfigError
+from cervseg.inference.outputs import OutputFolder
 from cervseg.inference.parts import BandFolder
 
 LARGE = "large_from=36503"  # the slide is just so large
@@ -96,6 +103,31 @@ def test_the_one_bar_of_a_cluster_counts_finished_bands(run, three):
     assert begun == [(0, 8), (1, 8), (1, 13)], "all are known before the first is predicted"
     assert predicted == [(done, 13) for done in (3, 5, 7, 9, 11, 13)]
     assert progress.notes == [f"{done} of 3 images" for done in (0, 1, 2, 3)]
+
+
+@pytest.mark.usefixtures("near")
+def test_a_built_in_model_is_opened_by_its_name(run, model, *, tmp_path, monkeypatch, digests):
+    shutil.copytree(model, tmp_path / "package" / "small")
+    monkeypatch.setattr(contract, "builtin_folder", lambda: tmp_path / "package")
+
+    report = run("shared", by=Path("builtin:small"), cluster="1")
+
+    assert not report.failures
+    run("alone", by=Path("builtin:small"))
+    assert digests(tmp_path / "shared") == digests(tmp_path / "alone")
+
+
+def test_a_worker_started_elsewhere_finds_each_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    section = TiledInferConfig(roi=Path("regions.geojson"))
+    models = (Path("runs/a"), Path("builtin:metaplastic"))
+    opening = Opening("tiled-infer", section, models, OutputFolder(Path("out")), RuntimeConfig())
+
+    told = for_workers(opening)
+
+    assert told.section.roi == tmp_path / "regions.geojson"
+    assert told.models == (tmp_path / "runs/a", Path("builtin:metaplastic"))
+    assert told.output.folder == tmp_path / "out"
 
 
 @pytest.mark.slow
