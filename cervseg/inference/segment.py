@@ -131,6 +131,7 @@ class _Job:
         self.target = tools.target(image)
         roi = tools.config.roi if isinstance(tools.config, TiledInferConfig) else None
         self.regions = read_regions(roi, image.height, image.width)
+        self.digest = content_digest(path)  # now: who knows what it is when all is done
 
     @cached_property
     def scaled(self) -> Image:
@@ -211,7 +212,7 @@ class _Job:
         grid = plan.grid(self.scaled)
         if not self.large:
             return BandList(grid, model.channels)
-        fingerprint = {**model.fingerprint, "image": content_digest(self.path)}
+        fingerprint = {**model.fingerprint, "image": self.digest}
         folder = self.tools.assembly.output.bands(self.name)
         return BandFolder(folder, grid, model.channels, fingerprint=fingerprint)
 
@@ -263,8 +264,7 @@ class _Job:
         def vouch(counts: tuple[ClassCount, ...], areas: Areas) -> None:
             drift = self._drift(areas)
             scale = known_scale(self.image, tools.config, contract)
-            digest = content_digest(self.path)
-            done.append(report._replace(counts=counts, drift=drift, scale=scale, image=digest))
+            done.append(report._replace(counts=counts, drift=drift, scale=scale, image=self.digest))
             done[0].save(tools.assembly.output.report(self.name))
 
         tools.assembly.assemble(
