@@ -19,6 +19,9 @@ FILL = 0.25
 PIECE = 500_000
 """Pixels that are read or tinted at once: on the way a channel takes eight or four bytes."""
 
+LONGEST = 65_500
+"""Pixels that a side of a JPEG can have, in libjpeg."""
+
 
 def draw_overlay(pixels: RGB, mask: Mask, classes: Classes) -> RGB:
     """Tint each class and outline it in its colour.
@@ -57,10 +60,13 @@ def read_reduced(image: Image, height: int, width: int) -> RGB:
 
 
 def write_picture(path: Path, pixels: RGB) -> None:
-    """Write a JPEG or PNG for the eye, whole or not at all."""
+    """Write a JPEG or PNG for the eye, whole or not at all; a JPEG that is too long is reduced."""
     encoded = io.BytesIO()  # writing a JPEG, Pillow overlooks that the disk takes only a part of it
     kind = "JPEG" if path.suffix == ".jpg" else "PNG"
-    Pillow.fromarray(pixels).save(encoded, format=kind, quality=90)
+    picture = Pillow.fromarray(pixels)
+    if kind == "JPEG":
+        picture.thumbnail((LONGEST, LONGEST))  # leaves a smaller one as it is
+    picture.save(encoded, format=kind, quality=90)
     write_bytes(path, encoded.getvalue())
 
 

@@ -17,7 +17,7 @@ from cervseg.files import writing
 from cervseg.images.image import Image
 from cervseg.images.legend import add_legend
 from cervseg.images.masks import write_mask
-from cervseg.images.overlays import draw_overlay, read_reduced, write_picture
+from cervseg.images.overlays import LONGEST, draw_overlay, read_reduced, write_picture
 from cervseg.images.pyramid import write_pyramid
 from cervseg.images.resampling import nearest_indices
 from cervseg.images.segments import KEPT, keep_less
@@ -176,8 +176,9 @@ class Assembly:
 
     def _write_overlay(self, name: str, image: Image, mask: Rows, *, large: bool) -> None:
         height, width = mask.height, mask.width
-        if large and height * width > OVERLAY_PIXELS:
-            share = math.sqrt(OVERLAY_PIXELS / (height * width))
+        most = OVERLAY_PIXELS if large else height * width
+        share = min(math.sqrt(most / (height * width)), LONGEST / max(height, width))
+        if share < 1:
             height, width = (max(1, round(n * share)) for n in (height, width))
         picture = draw_overlay(
             read_reduced(keep_less(image, self.spare), height, width),

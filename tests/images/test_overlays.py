@@ -3,7 +3,7 @@ import pytest
 from PIL import Image as Pillow
 
 from cervseg.classes import IGNORE, Classes
-from cervseg.images.overlays import FILL, draw_overlay, write_layer, write_picture
+from cervseg.images.overlays import FILL, LONGEST, draw_overlay, write_layer, write_picture
 
 TWO = Classes.of({"cell": "#00ff00", "nucleus": "#ff0000"})
 
@@ -65,6 +65,19 @@ def test_a_picture_is_written_in_the_format_of_its_name(tmp_path, pixels, suffix
     with Pillow.open(path) as file:
         assert file.format == {"png": "PNG", "jpg": "JPEG"}[suffix]
         assert file.size == (83, 61)
+
+
+@pytest.mark.parametrize("shape", [(LONGEST + 1, 2), (3, 2 * LONGEST)])
+def test_a_jpeg_is_no_longer_than_one_can_be(tmp_path, shape):
+    pixels = np.full((*shape, 3), 90, np.uint8)
+
+    write_picture(tmp_path / "a.jpg", pixels)
+    write_picture(tmp_path / "a.png", pixels)
+
+    with Pillow.open(tmp_path / "a.jpg") as file:
+        assert max(file.size) == LONGEST and np.asarray(file)[0, 0].tolist() == [90, 90, 90]
+    with Pillow.open(tmp_path / "a.png") as file:
+        assert file.size == shape[::-1]
 
 
 def test_a_layer_is_transparent_where_nothing_is(tmp_path):

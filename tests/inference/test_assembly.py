@@ -7,6 +7,7 @@ from PIL import Image as Pillow
 
 from cervseg.classes import Classes
 from cervseg.contract import Postprocessing
+from cervseg.images.overlays import LONGEST
 from cervseg.inference.assembly import Assembly, reduce_mask
 from cervseg.inference.decision import ClassCount, Decision
 from cervseg.inference.outputs import OutputFolder
@@ -157,6 +158,20 @@ def test_a_large_image_has_the_same_pixels_and_objects(written):
         assert here.read_bytes() == there.read_bytes()
     features = json.loads((small / f"objects/{name}.geojson").read_text())["features"]
     assert len(features) == sum(count.objects for count in told[0]) > 0
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("shape", [(3, 70_001), (70_001, 5)])
+def test_an_overlay_is_reduced_to_what_a_jpeg_can_hold(written, shape, large):
+    """The legend, below the tall one, counts too."""
+    rows = np.zeros((*shape, 3), np.float32)
+    rows[..., 1] = 1
+
+    folder, _ = written(rows, large=large)
+
+    with Pillow.open(folder / "overlays/slide 1/field.3.jpg") as overlay:
+        assert max(overlay.size) == LONGEST
+    assert (folder / f"masks/slide 1/field.3.{'ome.tif' if large else 'png'}").is_file()
 
 
 def test_a_mask_is_reduced_to_its_nearest_pixels():
