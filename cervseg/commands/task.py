@@ -13,7 +13,7 @@ from cervseg.config.data import Split
 from cervseg.config.inference import InferConfig
 from cervseg.contract import Contract
 from cervseg.data.duplicates import perceptual_hash
-from cervseg.data.fields import list_problems, repeated_names
+from cervseg.data.fields import list_problems
 from cervseg.data.folds import open_fold
 from cervseg.data.labelled import (
     Labelled,
@@ -31,9 +31,10 @@ from cervseg.data.leaks import (
     tell_near_leaks,
     tell_resemblance,
 )
+from cervseg.data.pairing import by_predicted_name
 from cervseg.data.truth import mask_options
 from cervseg.errors import DataError, ModelError
-from cervseg.images.image import find_images, image_name, whole
+from cervseg.images.image import whole
 from cervseg.images.masks import read_prediction
 from cervseg.images.readers import open_image
 from cervseg.inference.scales import known_scale
@@ -193,22 +194,16 @@ def _fingerprints(items: Sequence[Labelled]) -> list[Fingerprint]:
 def read_predictions(folder: Path, task: Task) -> Guess:
     """Pair finished masks with the images of a task, by the names `tiled-infer` gives them too.
 
+    Of a name that several images or masks have, the folders must be the same.
+
     Raises:
         DataError: The folder is no folder of masks, or lacks one.
     """
     if (folder / "masks").is_dir() and (folder / "overlays").is_dir():
         raise DataError(f"{folder}: an output folder, not its masks", hint=f"{folder / 'masks'}")
-    found = find_images(folder)
-    problems = repeated_names((image_name(path), path) for path in found)
+    files, problems = by_predicted_name({item.name: item.image for item in task.items}, folder)
     if problems:
         raise DataError(list_problems("predictions are ambiguous", problems))
-    by_name = {image_name(path): path for path in found}
-    files = {
-        item.name: by_name[name]
-        for item in task.items
-        for name in (image_name(item.image), item.name)
-        if name in by_name
-    }
     missing = [item.name for item in task.items if item.name not in files]
     if missing:
         raise DataError(f"{folder}: no mask for {missing[0]} ({len(missing)} missing in all)")

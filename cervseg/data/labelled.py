@@ -11,10 +11,11 @@ from cervseg.arrays import RGB, Mask
 from cervseg.classes import Classes
 from cervseg.data.fields import list_problems, repeated_names
 from cervseg.data.manifest import Dataset, SourceRow, TileRow
+from cervseg.data.pairing import by_stem, own_names
 from cervseg.data.truth import MaskFile, empty_mask
 from cervseg.digests import pixel_digest
 from cervseg.errors import DataError
-from cervseg.images.image import Image, find_images
+from cervseg.images.image import Image
 from cervseg.images.masks import PLAIN, MaskOptions, Reading
 from cervseg.images.readers import open_image
 
@@ -78,27 +79,25 @@ def labelled_tiles(dataset: Dataset, rows: Sequence[TileRow]) -> list[Labelled]:
 def labelled_folders(
     images: Path, masks: Path, reading: Reading, *, options: MaskOptions = PLAIN
 ) -> list[Labelled]:
-    """Two folders paired by stem.
+    """Two folders paired by stem, and by folders where a stem occurs in several.
 
     Raises:
         DataError: A folder is missing or empty, an image has no mask of its name, or two files
             have one name.
     """
-    found, mask_files = find_images(images), find_images(masks)
-    if not found:
+    files, wrong, _ = by_stem(images, masks)
+    if not files:
         raise DataError(f"{images}: no images in it")
-    problems = [
-        *repeated_names((path.stem, path) for path in found),
-        *repeated_names((path.stem, path) for path in mask_files),
-    ]
+    names = own_names([(path.stem, path) for path in files])
+    problems = [*repeated_names(zip(names, files, strict=True)), *wrong]
     if problems:
         raise DataError(list_problems("images and masks do not pair", problems))
-    by_stem = {path.stem: path for path in mask_files}
-    missing = [path for path in found if path.stem not in by_stem]
+    missing = [path for path, mask in files.items() if mask is None]
     if missing:
         raise DataError(f"{missing[0]}: no mask of this name in {masks} ({len(missing)} in all)")
     return [
-        Labelled(path.stem, path, by_stem[path.stem], reading, options=options) for path in found
+        Labelled(name, path, mask, reading, options=options)
+        for name, (path, mask) in zip(names, files.items(), strict=True)
     ]
 
 

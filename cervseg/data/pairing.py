@@ -3,8 +3,8 @@
 import logging
 import os
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -60,43 +60,103 @@ def _folders_of(images: Path) -> set[str]:
     return {name for name in found if Path(f"{before}{name}{after}").is_dir()}
 
 
-def by_stem(source: FolderSource) -> tuple[dict[Path, Path | None], list[str]]:
-    """The mask of each image's stem, and what is wrong with the names of the masks.
+def by_stem(images: Path, masks: Path) -> tuple[dict[Path, Path | None], list[str], list[Path]]:
+    """The mask of each image's stem, what is wrong with the names of masks, and masks of no image.
 
     Masks of a stem that occurs in several folders, as numbers do, lie in folders of the same names.
     """
-    images, masks = find_images(source.images), find_images(source.masks)
-    counts = Counter(image.stem for image in images)
-
-    def key(path: Path, root: Path) -> str:
-        return str(path.relative_to(root).with_suffix("")) if counts[path.stem] > 1 else path.stem
-
-    named = {image: key(image, source.images) for image in images}
-    files = [(key(mask, source.masks), mask) for mask in masks]
+    found = find_images(images)
+    counts = Counter(image.stem for image in found)
+    named = {image: _place(image, image.stem, root=images, counts=counts) for image in found}
+    files = [
+        (_place(mask, mask.stem, root=masks, counts=counts), mask) for mask in find_images(masks)
+    ]
     known, of = {*named.values()}, dict(files)
-    problems = repeated_names(files)
-    problems += [f"{mask}: no image of this name" for name, mask in files if name not in known]
-    return {image: of.get(name) for image, name in named.items()}, problems
+    strays = [mask for name, mask in files if name not in known]
+    return {image: of.get(name) for image, name in named.items()}, repeated_names(files), strays
 
 
 def by_any_name(
-    images: Sequence[Path], files: Sequence[Path]
+    images: Path, files: Sequence[Path], root: Path
 ) -> tuple[dict[Path, Path | None], list[str]]:
     """The annotation of each image, and what is wrong with the names.
 
     Of `a.ome.tif` it may be called `a`, as `tiled-infer` calls it, `a.ome` or, as QuPath calls
-    an image in a project, `a.ome.tif`.
+    an image in a project, `a.ome.tif`. Of a name that occurs in several folders they lie in folders
+    of the same names.
+
+    Args:
+        images: The folder of the images.
+        files: The annotations.
+        root: The folder that these lie in.
     """
-    by_stem = {path.stem: path for path in files}
-    problems = repeated_names((path.stem, path) for path in files)
+    names = {
+        image: dict.fromkeys((image.stem, image_name(image), image.name))
+        for image in find_images(images)
+    }
+    counts = Counter(name for own in names.values() for name in own)
+    placed = [(_place(path, path.stem, root=root, counts=counts), path) for path in files]
+    problems, by_place = repeated_names(placed), dict(placed)
     found: dict[Path, Path | None] = {}
-    for image in images:
-        names = dict.fromkeys((image.stem, image_name(image), image.name))
-        own = [by_stem[name] for name in names if name in by_stem]
+    for image, every in names.items():
+        places = [_place(image, name, root=images, counts=counts) for name in every]
+        own = [by_place[place] for place in places if place in by_place]
         found[image] = own[0] if own else None
         if len(own) > 1:
             problems.append(f"{own[0]} and {own[1]}: both for {image}")
     return found, problems
+
+
+def _place(path: Path, name: str, *, root: Path, counts: Counter[str]) -> str:
+    """A name, and before one that several images have the folders that the file lies in."""
+    return path.relative_to(root).with_name(name).as_posix() if counts[name] > 1 else name
+
+
+def by_predicted_name(images: Mapping[str, Path], masks: Path) -> tuple[dict[str, Path], list[str]]:
+    """The finished mask of each image that has one, and what is wrong with the names.
+
+    It is called as `tiled-infer` calls it, or as the image is called here. Of several of one name
+    it is the one whose folders are the last that the image lies in.
+
+    Args:
+        images: By what they are called.
+        masks: The folder of the masks.
+    """
+    found: dict[str, list[Path]] = defaultdict(list)
+    for mask in find_images(masks):
+        found[image_name(mask)].append(mask)
+    counts = Counter(map(image_name, images.values()))
+    own: dict[str, Path] = {}
+    problems: list[str] = []
+    for called, image in images.items():
+        for name in (image_name(image), called):
+            files = found[name]
+            if len(files) > 1 or counts[name] > 1:
+                near = _in_its_folders(image, files, masks)
+                files = near if near or counts[name] > 1 else files
+            if len(files) > 1:
+                problems.append(f"{files[0]} and {files[1]}: both for {image}")
+            if files:
+                own[called] = files[0]
+                break
+    of = {mask: called for called, mask in own.items()}  # the last that it is for
+    problems += [
+        f"{mask}: for both {images[called]} and {images[of[mask]]}"
+        for called, mask in own.items()
+        if of[mask] != called
+    ]
+    return own, problems
+
+
+def _in_its_folders(image: Path, files: Sequence[Path], root: Path) -> list[Path]:
+    """Of files, those whose folders below a root are the last that the image lies in."""
+    above = image.absolute().parent.parts
+    depths: dict[int, list[Path]] = defaultdict(list)
+    for file in files:
+        folders = file.relative_to(root).parent.parts
+        if folders == above[len(above) - len(folders) :]:
+            depths[len(folders)].append(file)
+    return depths[max(depths)] if depths else []
 
 
 def tell_apart(named: Sequence[tuple[str, Path]]) -> list[tuple[str, ...]]:
@@ -114,7 +174,12 @@ def tell_apart(named: Sequence[tuple[str, Path]]) -> list[tuple[str, ...]]:
     ]
 
 
+def own_names(named: Sequence[tuple[str, Path]]) -> list[str]:
+    """The same in one word each: `patient_a_0`."""
+    return ["_".join(name) for name in tell_apart(named)]
+
+
 def with_own_names(fields: Sequence[Field]) -> list[Field]:
     """Put the folders, from where they part, before a name that occurs in several of them."""
-    names = tell_apart([(field.name, field.image) for field in fields])
-    return [field._replace(name="_".join(name)) for field, name in zip(fields, names, strict=True)]
+    names = own_names([(field.name, field.image) for field in fields])
+    return [field._replace(name=name) for field, name in zip(fields, names, strict=True)]

@@ -94,8 +94,8 @@ def _list_folders(source: FolderSource, config: DataConfig) -> Listed:
     for split, part in per_split(source, ("images", "masks")):
         if part.images.resolve() == part.masks.resolve():
             raise ConfigError(f"'data.source': images and masks are one folder, {part.images}")
-        files, wrong = by_stem(part)
-        problems += wrong
+        files, wrong, strays = by_stem(part.images, part.masks)
+        problems += [*wrong, *(f"{mask}: no image of this name" for mask in strays)]
         for image, mask in files.items():
             reading = _tile_reading(image, config) if source.kind == "tiles" else None
             reading = reading or config.mask_reading()
@@ -122,7 +122,7 @@ def _list_geojson(source: GeojsonSource, config: DataConfig) -> Listed:
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder")
         found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in GEOJSON_SUFFIXES)
-        files, wrong = by_any_name(find_images(part.images), found)
+        files, wrong = by_any_name(part.images, found, folder)
         problems += wrong
         taken = set(files.values())
         strays = [p for p in found if p not in taken and p.suffix.lower() == ".geojson"]

@@ -72,6 +72,24 @@ def test_folders_pair_by_stem(tmp_path):
     ]
 
 
+def test_where_a_stem_is_in_several_folders_these_pair_too(tmp_path):
+    for path in ("images/x/1.png", "images/y/1.png", "images/y/2.png",
+                 "masks/x/1.png", "masks/y/1.tif", "masks/2.png"):  # fmt: skip
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        Pillow.new("L", (2, 3)).save(tmp_path / path)
+
+    found = labelled_folders(tmp_path / "images", tmp_path / "masks", "threshold")
+
+    assert [(item.name, item.mask) for item in found] == [
+        ("x_1", tmp_path / "masks/x/1.png"),
+        ("y_1", tmp_path / "masks/y/1.tif"),
+        ("2", tmp_path / "masks/2.png"),
+    ]
+    (tmp_path / "masks/y/1.tif").unlink()
+    with pytest.raises(DataError, match="y/1.png: no mask of this name"):
+        labelled_folders(tmp_path / "images", tmp_path / "masks", "threshold")
+
+
 def test_folders_that_do_not_pair_are_refused(tmp_path):
     images, masks = tmp_path / "images", tmp_path / "masks"
     for folder in (images, masks):
