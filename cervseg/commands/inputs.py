@@ -1,6 +1,5 @@
 """Images to infer, and the names of their outputs."""
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +8,6 @@ from typing import NamedTuple
 from cervseg.data.fields import list_problems
 from cervseg.errors import ConfigError, DataError
 from cervseg.images.image import find_images, image_name, is_zarr
-
-_RECORD = re.compile(r"inference(_\d+_of_\d+)?\.json")
 
 
 class Input(NamedTuple):
@@ -52,20 +49,7 @@ def find_inputs(paths: Sequence[Path]) -> list[Input]:
 def _inputs_of(path: Path) -> list[Input]:
     if not path.is_dir() or is_zarr(path):
         return [Input(path, image_name(path))]
-    found = find_images(path)
-    outputs = _outputs_below(path, found)
-    photographs = [f for f in found if outputs.isdisjoint(f.parents)]
-    return [Input(f, _name_below(path, f)) for f in photographs]
-
-
-def _outputs_below(folder: Path, found: Sequence[Path]) -> set[Path]:
-    """Folders between, which `infer` or `tiled-infer` wrote."""
-    between = {here for path in found for here in path.relative_to(folder).parents[:-1]}
-    return {
-        folder / here
-        for here in between
-        if any(_RECORD.fullmatch(path.name) for path in (folder / here).glob("inference*.json"))
-    }
+    return [Input(f, _name_below(path, f)) for f in find_images(path)]
 
 
 def _name_below(folder: Path, path: Path) -> str:

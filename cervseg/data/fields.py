@@ -10,6 +10,8 @@ from cervseg.data.truth import Truth
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
+ONE_STEM = ": two files with one stem"
+
 
 class Field(NamedTuple):
     """One photograph and what is known of it.
@@ -54,8 +56,4 @@ def repeated_names(named: Iterable[tuple[str, Path]]) -> list[str]:
     paths: dict[str, list[Path]] = defaultdict(list)
     for name, path in named:
         paths[name].append(path)
-    return [
-        f"{same[0]} and {same[1]}: two files with one stem"
-        for same in paths.values()
-        if len(same) > 1
-    ]
+    return [f"{same[0]} and {same[1]}{ONE_STEM}" for same in paths.values() if len(same) > 1]

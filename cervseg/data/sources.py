@@ -16,7 +16,7 @@ from cervseg.config.sources import (
     LabelImageSource,
     SipakmedSource,
 )
-from cervseg.data.fields import Field, list_problems, repeated_names
+from cervseg.data.fields import ONE_STEM, Field, list_problems, repeated_names
 from cervseg.data.groups import group_names
 from cervseg.data.manifest import DOCUMENT
 from cervseg.data.pairing import by_any_name, by_stem, per_split, with_own_names
@@ -30,7 +30,7 @@ from cervseg.data.truth import (
     mask_options,
 )
 from cervseg.errors import ConfigError, DataError
-from cervseg.images.image import find_images
+from cervseg.images.image import find_images, is_output
 from cervseg.images.masks import Reading
 
 log = logging.getLogger("cervseg")
@@ -115,13 +115,21 @@ def _list_sipakmed(source: SipakmedSource, config: DataConfig) -> Listed:
     return Listed(fields, [])
 
 
+def _find_annotations(folder: Path) -> list[Path]:
+    """The GeoJSON files below a folder, but for those that an inference wrote there."""
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in GEOJSON_SUFFIXES)
+    between = {folder / here for path in found for here in path.relative_to(folder).parents[:-1]}
+    ours = {here for here in between if is_output(path.name for path in here.iterdir())}
+    return [path for path in found if ours.isdisjoint(path.parents)]
+
+
 def _list_geojson(source: GeojsonSource, config: DataConfig) -> Listed:
     pairs, problems = [], []
     for split, part in per_split(source, ("images", "annotations")):
         folder = part.annotations or part.images
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder")
-        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in GEOJSON_SUFFIXES)
+        found = _find_annotations(folder)
         files, wrong = by_any_name(part.images, found, folder)
         problems += wrong
         taken = set(files.values())
@@ -210,7 +218,9 @@ def find_fields(config: DataConfig) -> list[Field]:
     fields, problems = list_fields(config)
     if problems:
         hint = None
-        if any(problem.endswith((NO_MASK, NO_ANNOTATION, NOT_IN_COCO)) for problem in problems):
+        if any(problem.endswith(ONE_STEM) for problem in problems):
+            hint = "rename one of the two, or name in data.source a folder that holds only one"
+        elif any(problem.endswith((NO_MASK, NO_ANNOTATION, NOT_IN_COCO)) for problem in problems):
             hint = "for images without cells, set data.missing_mask: background"
         raise DataError(list_problems("images and masks do not pair", problems), hint=hint)
     return fields

@@ -2,8 +2,9 @@
 
 import logging
 import os
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from json import JSONDecodeError
 from pathlib import Path
@@ -27,6 +28,16 @@ SUFFIXES = (
 
 ZARR_FILES = frozenset({".zgroup", ".zarray", ".zattrs", "zarr.json"})
 """One of them makes a folder a Zarr, which is an image of its own."""
+
+_WRITTEN = (
+    {"dataset.json", "sources.csv"},
+    {"scores.json", "scores.csv"},
+    {"run.json", "config.yaml"},
+    {"findings.csv", "fields.csv"},
+)
+"""Such files side by side say that we wrote a folder; others too have a `dataset.json`."""
+
+_INFERENCE = re.compile(r"inference(_\d+_of_\d+)?\.json")
 
 
 class Image(Protocol):
@@ -76,8 +87,9 @@ def whole(image: Image) -> Window:
 def find_images(folder: Path) -> list[Path]:
     """List the images below a folder, sorted; hidden and unfinished ones are left out.
 
-    A Zarr is a folder, and one image: nothing in it is looked at. Links to folders elsewhere are
-    followed, each folder once. Of a folder within that can't be listed, a warning tells.
+    A Zarr is a folder, and one image: nothing in it is looked at. Folders below that we wrote
+    (`is_output`) hold masks and overlays, no photographs. Links to folders elsewhere are followed,
+    each folder once. Of a folder within that can't be listed, a warning tells.
 
     Raises:
         DataError: There is no such folder, or it can't be listed.
@@ -101,11 +113,20 @@ def find_images(folder: Path) -> list[Path]:
             found.append(here)
             folders.clear()
             continue
+        if here != folder and is_output(files):
+            folders.clear()
+            continue
         zarrs = [name for name in folders if name.lower().endswith(".zarr")]
         folders[:] = sorted(n for n in folders if n not in zarrs and not _is_hidden(n))
         items = [here / name for name in zarrs + files]
         found += [path for path in items if _is_finished(path) and path.exists()]
     return sorted(found)
+
+
+def is_output(files: Iterable[str]) -> bool:
+    """Whether a folder of these files was written by one of our commands."""
+    names = {*files}
+    return any(map(_INFERENCE.fullmatch, names)) or any(marks <= names for marks in _WRITTEN)
 
 
 def _leads_back(link: Path, folder: Path) -> bool:

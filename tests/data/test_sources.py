@@ -44,6 +44,28 @@ def test_images_and_masks_pair_by_stem_whatever_suffix_and_folder(tmp_path):
     ]  # fmt: skip
 
 
+def test_what_an_inference_wrote_below_the_photographs_is_no_photograph(tmp_path):
+    images = tmp_path / "images"
+    make(images / "a.png", tmp_path / "masks" / "a.png")
+    make(images / "cervseg-output" / "masks" / "a.png")
+    make(images / "cervseg-output" / "overlays" / "a.jpg")
+    (images / "cervseg-output" / "inference.json").touch()
+
+    assert [field.image for field in find_fields(config(tmp_path))] == [images / "a.png"]
+
+
+def test_two_files_of_one_stem_are_not_said_to_be_images_without_cells(tmp_path):
+    make(tmp_path / "images" / "a.png", tmp_path / "images" / "b.png")
+    make(tmp_path / "masks" / "a.png", tmp_path / "masks" / "deep" / "a.tif")
+
+    with pytest.raises(DataError) as caught:
+        find_fields(config(tmp_path))
+
+    assert caught.value.hint == (
+        "rename one of the two, or name in data.source a folder that holds only one"
+    )
+
+
 def test_all_that_does_not_pair_is_told_at_once(tmp_path):
     images, masks = tmp_path / "images", tmp_path / "masks"
     make(images / "a.png", images / "both.png", images / "deep" / "both.jpg", images / "c.png")

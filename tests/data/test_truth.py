@@ -127,6 +127,16 @@ def test_geojson_may_be_called_as_tiled_infer_or_a_script_of_qupath_calls_it(
     np.testing.assert_array_equal(read(source).mask, drawn((2, 3, 9, 11)))
 
 
+def test_outlines_that_an_inference_wrote_below_the_photographs_are_no_annotations(tmp_path):
+    source = geojson(tmp_path, feature("cell", box(2, 3, 9, 11)))
+    ours = tmp_path / "images" / "cervseg-output"
+    (ours / "objects").mkdir(parents=True)
+    (ours / "inference.json").touch()
+    (ours / "objects" / "a.geojson").write_text("[]")
+
+    np.testing.assert_array_equal(read(source).mask, drawn((2, 3, 9, 11)))
+
+
 def test_two_annotations_of_one_image_are_refused_whatever_their_names(tmp_path):
     source = geojson(tmp_path, feature("cell", box(2, 3, 9, 11)))
     (tmp_path / "images" / "a.png.geojson").write_text("[]")

@@ -98,6 +98,36 @@ def test_an_image_is_called_by_its_name_without_suffix(path, name):
     assert image_name(Path(path)) == name
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        ["inference.json"],
+        ["inference_1_of_2.json"],
+        ["dataset.json", "sources.csv"],
+        ["scores.json", "scores.csv"],
+        ["run.json", "config.yaml"],
+        ["findings.csv", "fields.csv"],
+    ],
+)
+def test_what_a_command_wrote_below_a_folder_is_no_photograph_unless_it_is_named(tmp_path, written):
+    names = ["a.png", "deep/b.png", "deep/out/masks/a.png", "deep/out/overlays/b.jpg"]
+    for name in [*names, *(f"deep/out/{name}" for name in written)]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    assert find_images(tmp_path) == [tmp_path / name for name in names[:2]]
+    assert find_images(tmp_path / "deep" / "out") == [tmp_path / name for name in names[2:]]
+
+
+@pytest.mark.parametrize("foreign", ["dataset.json", "run.json", "inference_notes.json"])
+def test_files_of_such_names_that_others_wrote_do_not_hide_photographs(tmp_path, foreign):
+    (tmp_path / "set").mkdir()
+    for name in ("a.png", foreign):
+        (tmp_path / "set" / name).touch()
+
+    assert find_images(tmp_path) == [tmp_path / "set" / "a.png"]
+
+
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(DataError) as caught:
         find_images(tmp_path / "images")
