@@ -18,6 +18,7 @@ from cervseg.data.examination import (
     Examined,
     check_classes,
     check_groups,
+    check_inverted,
     check_pairs,
     examine_all,
     find_pairs,
@@ -124,6 +125,7 @@ def _find(survey: Survey, examined: Sequence[Examined], *, progress: Progress) -
         *check_pairs(examined, pairs),
         *check_groups(survey.fields),
         *check_classes(examined, survey.classes),
+        *check_inverted(examined, survey.classes),
     ]
 
 

@@ -125,7 +125,7 @@ def dataset_tile(
         data.output,
         results=(counts,),
         paths=(data.output,),
-        notices=(*notices, *cut_notices(cuts), *tell_near_leaks(sources, near)),
+        notices=(*notices, *cut_notices(cuts, data.class_table()), *tell_near_leaks(sources, near)),
         tables=(tally_table(counts),),
         next_command=following,
     )
@@ -228,9 +228,11 @@ def _cut_all(
         except DataError as exc:
             problems.append(str(exc) + (f" ({exc.hint})" if exc.hint else ""))
     if problems:
-        if len(problems) == 1:
-            raise DataError(problems[0])
-        raise DataError(list_problems("images and masks are broken or do not fit", problems))
+        title = "images and masks are broken or do not fit"
+        raise DataError(
+            problems[0] if len(problems) == 1 else list_problems(title, problems),
+            hint="cervseg dataset-check shows each of them",
+        )
     return cuts
 
 

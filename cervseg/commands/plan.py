@@ -15,7 +15,7 @@ from cervseg.config import Config
 from cervseg.config.data import DataConfig, FractionSplit
 from cervseg.config.loader import DEFAULT, load_config
 from cervseg.config.syntax import format_value
-from cervseg.data.examination import examine_all
+from cervseg.data.examination import check_inverted, examine_all
 from cervseg.data.folds import require_groups
 from cervseg.data.manifest import DOCUMENT, open_dataset
 from cervseg.data.survey import Survey, config_of_folder, survey_config, survey_folder
@@ -90,6 +90,8 @@ def plan(
     choices, costs = _fit_machine(facts, data, name)
     for notice in _notices(facts, data, unread=len(examined) - len(read)):
         log.warning(notice)
+    for finding in check_inverted(read, survey.classes):
+        log.warning(finding.message)
     return write_plan(
         [*_keep(data, name, survey), *choices],
         head=[

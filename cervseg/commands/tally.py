@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cervseg.classes import Classes
+from cervseg.data.checks import tell_inverted
 from cervseg.data.cutting import Cut
 from cervseg.data.fields import SPLITS
 from cervseg.reports import JSON, Table
@@ -61,9 +63,10 @@ def tally_table(counts: dict[str, dict[str, JSON]]) -> Table:
     return Table("dataset", ("fold" if "fold 0" in counts else "split", *names), tuple(rows))
 
 
-def cut_notices(cuts: Sequence[Cut]) -> list[str]:
+def cut_notices(cuts: Sequence[Cut], classes: Classes) -> list[str]:
     """What deserves a sentence."""
-    notices = []
+    inverted = tell_inverted([(cut.source.foreground, cut.edges) for cut in cuts], classes)
+    notices = [inverted] if inverted else []
     changed = _mean([cut.changed for cut in cuts])
     if changed:
         notices.append(

@@ -23,6 +23,7 @@ Kind = Literal[
     "colours",
     "noise",
     "empty mask",
+    "inverted",
     "specks",
     "holes",
     "constant image",
@@ -64,6 +65,12 @@ FOREIGN = 48.0
 
 SOLID = 5
 """Side of the smallest square that JPEG noise does not fill, pixels."""
+
+INVERTED = (0.6, 0.8)
+"""Foreground, of all pixels and of those along the edges, that only inverted masks have.
+
+Of crops around a cell, its nucleus or all of it may fill most; the edges are background.
+"""
 
 NAMED_COLOURS = 3
 """Foreign colours that a message names, the most frequent ones."""
@@ -238,6 +245,31 @@ def check_regions(item: str, mask: Mask, classes: Classes) -> list[Finding]:
             message = f"{count} {what} of fewer than {limit} pixels, {area} in all"
             findings.append(Finding(kind, "warning", item, message, area / mask.size))
     return findings
+
+
+def edge_share(mask: Mask) -> float:
+    """Share of the pixels along the edges of a mask that belong to a class."""
+    edges = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    counted = edges[edges != IGNORE]
+    return float(np.mean(counted != BACKGROUND)) if counted.size else 0.0
+
+
+def tell_inverted(shares: Sequence[tuple[float, float]], classes: Classes) -> str:
+    """What to say of masks that are foreground where background should be; else nothing.
+
+    Args:
+        shares: Of each mask, the foreground of all its pixels and of those along its edges.
+        classes: Several may cover an image for good reason, one does not.
+    """
+    if not shares or len(classes) > 1:
+        return ""
+    foreground, edges = (float(share) for share in np.median(shares, axis=0))
+    if foreground < INVERTED[0] or edges < INVERTED[1]:
+        return ""
+    return (
+        f"{foreground:.0%} of the pixels are {classes.names[0]}, and {edges:.0%} of those along "
+        "the edges (medians of the masks): are the masks inverted?"
+    )
 
 
 def percent(share: float) -> str:

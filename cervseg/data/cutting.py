@@ -9,6 +9,7 @@ import numpy as np
 from cervseg.annotations.label_images import write_label_image
 from cervseg.arrays import Mask
 from cervseg.config.data import DataConfig, Split
+from cervseg.data.checks import edge_share
 from cervseg.data.duplicates import perceptual_hash
 from cervseg.data.fields import Field
 from cervseg.data.manifest import SourceRow, TileRow
@@ -31,6 +32,7 @@ class Cut(NamedTuple):
         dropped: Training tiles without foreground that were not kept.
         padding: Share of the tiles' pixels that is reflected.
         changed: Share of the mask's pixels that had no exact class value.
+        edges: Share of the pixels along the mask's edges that belong to a class.
     """
 
     source: SourceRow
@@ -38,6 +40,7 @@ class Cut(NamedTuple):
     dropped: int
     padding: float
     changed: float
+    edges: float
 
 
 def mask_reading(data: DataConfig, fields: Sequence[Field]) -> Reading:
@@ -90,7 +93,7 @@ def cut_field(
         forms = [form for form in forms if form != "train"]
     if data.source[0].kind == "tiles":
         tiles = [_index_tile(source, form, data) for form in forms]
-        return Cut(source, tiles, 0, 0.0, found.changed)
+        return Cut(source, tiles, 0, 0.0, found.changed, edge_share(found.mask))
     palette = data.class_table().palette()
     source = _write_truth(folder, source, found, palette=palette)
     rng = np.random.default_rng(seed)
@@ -105,7 +108,8 @@ def cut_field(
                 continue
             padding.append(tile.padding)
             rows.append(_write_tile(folder, tile, source=source, split=form, palette=palette))
-    return Cut(source, rows, dropped, float(np.mean(padding or [0.0])), found.changed)
+    padded, edges = float(np.mean(padding or [0.0])), edge_share(found.mask)
+    return Cut(source, rows, dropped, padded, found.changed, edges)
 
 
 def _tiling(data: DataConfig, *, in_training: bool) -> Tiling:

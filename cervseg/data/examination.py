@@ -19,6 +19,8 @@ from cervseg.data.checks import (
     check_pixels,
     check_regions,
     check_size,
+    edge_share,
+    tell_inverted,
 )
 from cervseg.data.duplicates import Duplicate, find_near_duplicates, perceptual_hash
 from cervseg.data.fields import Field
@@ -28,6 +30,7 @@ from cervseg.digests import pixel_digest
 from cervseg.errors import DataError
 from cervseg.images.image import Image, whole
 from cervseg.images.masks import interpret_mask, open_mask
+from cervseg.images.mistaken import find_mistake
 from cervseg.images.photo import Photo
 from cervseg.images.readers import open_image
 from cervseg.reports import SILENT, Progress, track
@@ -45,6 +48,7 @@ class Examined(NamedTuple):
         statistics: None where image or mask can't be used.
         sha256: Of the decoded pixels; empty for one colour, or where they can't be decoded.
         phash: Likewise.
+        edges: Share of the pixels along the edges that belong to a class.
     """
 
     field: Field
@@ -52,6 +56,7 @@ class Examined(NamedTuple):
     statistics: FieldStatistics | None = None
     sha256: str = ""
     phash: str = ""
+    edges: float = 0.0
 
 
 def examine_all(
@@ -89,12 +94,14 @@ def examine(field: Field, classes: Classes) -> Examined:
     findings = check_pixels(field.name, pixels)
     found, wrong = _examine_truth(field, image, classes)
     findings += wrong
-    statistics = None
+    statistics, edges = None, 0.0
     if found is not None:
+        edges = edge_share(found.mask)
         findings += check_regions(field.name, found.mask, classes)
         place = Place(field.name, field.split or "", field.group, field.scale)
         statistics = measure(place, pixels, found.mask, classes=classes, objects=found.objects)
-    return Examined(field, findings, statistics, pixel_digest(pixels), perceptual_hash(pixels))
+    digest, phash = pixel_digest(pixels), perceptual_hash(pixels)
+    return Examined(field, findings, statistics, digest, phash, edges)
 
 
 def _examine_truth(
@@ -129,6 +136,11 @@ def _examine_mask(
         findings += check_indices(item, one_bit, classes)
     elif file.reading in ("colour", "threshold") and form.mode not in ("1", "L"):
         findings += check_colours(item, picture.colours, classes, reading=file.reading)
+    mistake = find_mistake(picture, classes, file.reading, options=file.options)
+    if mistake and not any(finding.kind == mistake.kind for finding in findings):
+        words = f"{mistake.message} ({mistake.hint})"
+        findings.append(Finding(mistake.kind, "error", item, words, mistake.share))
+        return None, findings
     try:
         mask, changed = interpret_mask(picture, classes, file.reading, options=file.options)
     except DataError as exc:
@@ -209,6 +221,13 @@ def check_groups(fields: Sequence[Field]) -> list[Finding]:
 def _told_group(group: str, splits: dict[str, list[str]]) -> str:
     sides = [f"{len(names)} in {split} ({names[0]})" for split, names in splits.items()]
     return f"group {group!r} is divided: {', '.join(sides)}"
+
+
+def check_inverted(examined: Sequence[Examined], classes: Classes) -> list[Finding]:
+    """Find masks that are foreground where background should be: all of them or none."""
+    shares = [(one.statistics.foreground, one.edges) for one in examined if one.statistics]
+    told = tell_inverted(shares, classes)
+    return [Finding("inverted", "warning", "all fields", told)] if told else []
 
 
 def check_classes(examined: Sequence[Examined], classes: Classes) -> list[Finding]:

@@ -16,7 +16,7 @@ from cervseg.data.truth import Found, MaskFile, empty_mask
 from cervseg.errors import DataError
 from cervseg.files import write_csv, writing
 from cervseg.images.image import whole
-from cervseg.images.masks import interpret_mask, open_mask, write_mask
+from cervseg.images.masks import open_mask, write_mask
 from cervseg.images.overlays import write_picture
 from cervseg.images.photo import Photo, PhotoForm
 from cervseg.images.readers import open_image
@@ -152,7 +152,7 @@ def _read_truth(
         return field.truth.read(*size, classes), "painted"
     file = field.truth
     picture = open_mask(file.path)
-    mask, changed = interpret_mask(picture, classes, file.reading, options=file.options)
+    mask, changed = file.interpret(picture, classes)
     objects = file.read_objects(*mask.shape)
     change = "decided by the nearest class" if changed else "to indices"
     if file.reading == "threshold" and changed:

@@ -18,7 +18,16 @@ from cervseg.bounds import one_line
 from cervseg.classes import BACKGROUND, IGNORE, Classes
 from cervseg.config.data import MaskReading
 from cervseg.errors import CervsegError, DataError
-from cervseg.images.masks import PLAIN, MaskOptions, Reading, read_mask
+from cervseg.images.masks import (
+    PLAIN,
+    MaskOptions,
+    MaskPicture,
+    Reading,
+    ReadMask,
+    interpret_mask,
+    open_mask,
+)
+from cervseg.images.mistaken import find_mistake
 
 IGNORED = "Ignore*"
 """What QuPath calls a region that nothing should be learnt from."""
@@ -71,9 +80,19 @@ class MaskFile:
 
     def read(self, height: int, width: int, classes: Classes) -> Found:
         """See `Truth`."""
-        mask, changed = read_mask(self.path, classes, self.reading, options=self.options)
+        mask, changed = self.interpret(open_mask(self.path), classes)
         _check_size(self.path, mask.shape, (height, width))
         return Found(mask, self.read_objects(height, width), changed)
+
+    def interpret(self, picture: MaskPicture, classes: Classes) -> ReadMask:
+        """The class indices of the decoded file.
+
+        Raises:
+            DataError: Its values do not fit the reading, or can't be meant so.
+        """
+        if mistake := find_mistake(picture, classes, self.reading, options=self.options):
+            raise DataError(f"{self.path}: {mistake.message}", hint=mistake.hint)
+        return interpret_mask(picture, classes, self.reading, options=self.options)
 
     def read_objects(self, height: int, width: int) -> NDArray[np.uint16] | None:
         """The numbers of objects, where they are kept."""

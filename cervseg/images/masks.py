@@ -119,7 +119,7 @@ def interpret_mask(
 ) -> ReadMask:
     """Give the pixels of a mask file their meaning; see `read_mask`."""
     path = mask.path
-    if reading == "colour" and _is_ours(mask.picture, classes):
+    if reading == "colour" and is_ours(mask.picture, classes):
         reading = "index"
     if reading == "colour":
         return _nearest_colour(mask.colours, classes)
@@ -141,7 +141,7 @@ def interpret_mask(
     return ReadMask(foreground.astype(np.uint8), float(np.mean(~exact)))
 
 
-def _is_ours(picture: Pillow.Image, classes: Classes) -> bool:
+def is_ours(picture: Pillow.Image, classes: Classes) -> bool:
     """Whether a picture has a palette as `write_mask` writes it, and uses nothing else of it."""
     if picture.mode != "P":
         return False

@@ -101,6 +101,18 @@ def test_warnings_end_with_0_and_are_errors_where_one_is_strict(fields, tmp_path
     assert row[1:3] == ("warning", "2")
 
 
+def test_inverted_masks_are_a_warning(fields, tmp_path):
+    folder = fields(["abc", "bcd", "cde"])
+    for path in (folder / "masks").iterdir():
+        mask = np.asarray(Pillow.open(path)).copy()
+        mask[:, :20] = 0
+        Pillow.fromarray(255 - mask).save(path)
+
+    report = check(folder, tmp_path)
+
+    assert report.exit_code == 0 and "inverted" in {row[0] for row in report.tables[0].rows}
+
+
 def test_errors_are_failures_and_the_rest_is_checked(fields, tmp_path):
     folder = fields(["abc", "bcd", "cde", "def"])
     (folder / "images" / "abc.png").write_bytes(b"none")

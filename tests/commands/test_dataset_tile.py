@@ -477,6 +477,26 @@ def test_a_split_without_foreground_is_told(many):
     assert told == ["no foreground in valid: scores there say nothing of cells"]
 
 
+def test_inverted_masks_are_told(fields):
+    right = dataset_tile(fields_config()).notices
+    for path in Path("masks").iterdir():
+        Pillow.fromarray(255 - np.asarray(Pillow.open(path))).save(path)
+
+    wrong = dataset_tile(fields_config(), overwrite=True).notices
+
+    assert not any("inverted" in notice for notice in right)
+    assert any(notice.endswith("are the masks inverted?") for notice in wrong)
+
+
+def test_a_mask_that_would_be_background_is_refused_and_the_check_named(fields):
+    write("masks", "t1", np.full((67, 83), 60, np.uint8))
+
+    with pytest.raises(DataError, match="t1.png: painted with a grey level of 60") as caught:
+        dataset_tile(fields_config())
+
+    assert caught.value.hint == "cervseg dataset-check shows each of them"
+
+
 def test_too_few_groups_are_refused_before_anything_is_cut(many, monkeypatch):
     monkeypatch.setattr("cervseg.commands.dataset_tile.cut_field", None)
 

@@ -184,3 +184,13 @@ def test_a_rehearsal_measures_a_step_and_memory(folder, monkeypatch):
     text = plan("smears")
 
     assert "450 steps of " in text and "450 steps of 0 s" not in text
+
+
+def test_inverted_masks_are_told(folder, caplog):
+    write_fields(folder / "smears")
+    for path in (folder / "smears" / "masks").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(path))[..., 1]).save(path)
+
+    plan("smears")
+
+    assert "are the masks inverted?" in caplog.text

@@ -10,7 +10,9 @@ from cervseg.data.checks import (
     check_pixels,
     check_regions,
     check_size,
+    edge_share,
     percent,
+    tell_inverted,
 )
 from cervseg.images.photo import PhotoForm
 
@@ -211,3 +213,35 @@ def test_a_large_image_has_larger_specks():
 
 def test_a_share_that_is_there_is_never_shown_as_none():
     assert [percent(s) for s in (0, 1e-9, 0.0123, 1)] == ["0.00%", "< 0.01%", "1.23%", "100.00%"]
+
+
+def shares_of(mask):
+    return float((mask == 1).mean()), edge_share(mask)
+
+
+def test_masks_that_are_foreground_along_their_edges_are_asked_after():
+    mask = np.ones((30, 50), np.uint8)
+    mask[10:25, 20:30] = 0
+    others = [shares_of(1 - mask)]
+
+    assert tell_inverted([shares_of(mask)] * 2 + others, CELL) == (
+        "90% of the pixels are cell, and 100% of those along the edges (medians of the masks): "
+        "are the masks inverted?"
+    )
+    assert tell_inverted([shares_of(mask)] + others * 2, CELL) == ""
+    assert tell_inverted([shares_of(mask)], TWO) == tell_inverted([], CELL) == ""
+
+
+def test_a_cell_that_fills_its_crop_is_not_inverted():
+    crop = np.zeros((31, 45), np.uint8)
+    crop[1:-1, 1:-1] = 1
+
+    assert tell_inverted([shares_of(crop)], CELL) == ""
+
+
+def test_what_is_ignored_along_the_edges_does_not_count():
+    mask = np.full((7, 9), 255, np.uint8)
+    assert edge_share(mask) == 0
+
+    mask[0], mask[-1] = 0, 1
+    assert edge_share(mask) == 0.5

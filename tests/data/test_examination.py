@@ -158,6 +158,23 @@ def test_indices_read_as_grey_levels_and_grey_levels_read_as_indices_are_told(ma
     assert wrong.statistics is None and shifted.statistics is None
 
 
+def test_masks_that_can_not_be_meant_so_are_told_once(make):
+    faint = np.zeros((44, 45), np.uint8)
+    faint[10:30, 10:30] = 100
+    photograph = np.full((44, 45, 3), (250, 130, 250), np.uint8)  # between the two classes
+    classes = Classes.of({"a": "#ff80ff", "b": "#808080"})
+
+    dark = examine(make("a", mask=faint), CELL)
+    over = examine(make("b", mask=photograph - np.uint8(60), reading="colour"), classes)
+
+    assert [(f.kind, f.severity, f.message) for f in dark.findings] == [
+        ("empty mask", "error", "painted with a grey level of 100, below the threshold of 128, so "
+         "it would be background (set data.masks.threshold: 50)")
+    ]  # fmt: skip
+    assert [(f.kind, f.severity, f.share) for f in over.findings] == [("colours", "error", 1.0)]
+    assert dark.statistics is None and over.statistics is None
+
+
 def test_a_mask_of_one_bit_is_background_and_the_first_class(make):
     mask = np.zeros((44, 45), bool)
     mask[10:30, 10:30] = True

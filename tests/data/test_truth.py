@@ -1,6 +1,7 @@
 """Every kind of `data.source`, from small files of its real layout to class indices."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -73,6 +74,77 @@ def geojson(tmp_path, *features, name="a"):
     file = tmp_path / "images" / f"{name}.geojson"
     file.write_text(json.dumps({"type": "FeatureCollection", "features": list(features)}))
     return {"kind": "geojson", "images": str(tmp_path / "images")}
+
+
+def masks_and_photographs(tmp_path, mask, **how):
+    """Section `source` of one photograph and its mask."""
+    photograph(tmp_path / "images" / "a.png")
+    (tmp_path / "masks").mkdir()
+    Pillow.fromarray(mask).save(tmp_path / "masks" / how.pop("name", "a.png"), **how)
+    return {"images": str(tmp_path / "images"), "masks": str(tmp_path / "masks")}
+
+
+@pytest.mark.parametrize("options", [{"name": "a.png"}, {"name": "a.jpg", "quality": 80}])
+def test_a_mask_painted_too_darkly_is_no_background(tmp_path, options):
+    mask = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    mask[5:20, 9:25] = (0, 100, 0)
+    source = masks_and_photographs(tmp_path, mask, **options)
+
+    with pytest.raises(DataError) as caught:
+        read(source)
+    found = read(source, masks={"threshold": 50})
+
+    assert re.fullmatch(
+        rf"{source['masks']}/a\.(png|jpg): painted with a grey level of (97|100), below the "
+        "threshold of 128, so it would be background",
+        str(caught.value),
+    )
+    assert re.fullmatch(r"set data\.masks\.threshold: (48|50)", caught.value.hint)
+    assert np.mean(found.mask == (mask[..., 1] > 0)) > 0.99
+
+
+@pytest.mark.parametrize("sigma", [0.7, 1.5, 4])
+def test_the_soft_edge_of_a_cell_at_the_rim_is_background(tmp_path, sigma):
+    slope = 255 * np.exp(-((np.arange(WIDTH) + sigma * 1.3) ** 2) / (2 * sigma**2))
+    mask = np.tile(slope.astype(np.uint8), (HEIGHT, 1))
+
+    assert 32 <= mask.max() < 128
+    assert not read(masks_and_photographs(tmp_path, mask)).mask.any()
+
+
+def test_an_empty_mask_is_background(tmp_path):
+    mask = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+
+    assert not read(masks_and_photographs(tmp_path, mask)).mask.any()
+
+
+def test_a_photograph_is_no_mask_in_class_colours(tmp_path):
+    painted = np.full((HEIGHT, WIDTH, 3), (210, 180, 220), np.uint8)
+    painted[5:20, 9:25] = (0, 255, 0)
+    source = masks_and_photographs(tmp_path, painted)
+
+    with pytest.raises(DataError) as caught:
+        read(source, classes=TWO)
+
+    share = np.mean(painted[..., 0] > 0)
+    assert str(caught.value) == (
+        f"{source['masks']}/a.png: {share:.0%} of the pixels are far from black and all class "
+        "colours, as #d2b4dc: a photograph, or a class that is not named?"
+    )
+    assert caught.value.hint == (
+        "name all its colours in data.classes, or give masks that are black elsewhere"
+    )
+
+
+def test_jpeg_noise_and_soft_edges_of_a_mask_in_class_colours_are_read(tmp_path):
+    mask = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    mask[4:25, 6:37] = (0, 255, 0)
+    mask[10:17, 15:24] = (255, 0, 0)
+    wanted = drawn((4, 6, 25, 37)) + drawn((10, 15, 17, 24))
+
+    found = read(masks_and_photographs(tmp_path, mask, name="a.jpg", quality=75), classes=TWO)
+
+    assert np.mean(found.mask == wanted) > 0.9 and found.changed > 0.2
 
 
 def test_geojson_lies_beside_its_image_and_a_nucleus_lies_on_its_cell(tmp_path):
