@@ -1,7 +1,6 @@
 """`cervseg config show | schema | init | import`."""
 
 import dataclasses
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -94,17 +93,19 @@ def init(
     """Draw up a short commented config that fits a folder of images."""
 
     def work(progress: Progress) -> Report | str:
-        from cervseg.commands.config import starter_config
+        from cervseg.commands.config import draw_up
 
         if output is None:
-            return starter_config(images, masks)
+            return draw_up(images, masks).text
         if output.exists():
             raise OutputError(f"{output}: the file exists", hint="choose another --output")
         from cervseg.files import write_text
 
-        write_text(output, starter_config(images, masks, output=output))
-        following = shlex.join(["cervseg", "dataset-tile", str(output)])
-        return Report("config init", output=output, paths=(output,), next_command=following)
+        starter = draw_up(images, masks, output=output)
+        write_text(output, starter.text)
+        return Report(
+            "config init", output=output, paths=(output,), next_command=starter.next_command
+        )
 
     return Job("config init", work, Talk(debug=debug))
 

@@ -1,35 +1,32 @@
 """`config show`, `config schema`, `config init`: what a config says, may say, and could say."""
 
 import json
+import logging
 import math
 import re
 import shlex
 import statistics
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic.json_schema import JsonSchemaValue
 
-from cervseg.classes import IGNORE, Colour, distinct_colour, format_colour
 from cervseg.config import Config
+from cervseg.config.data import DataConfig
 from cervseg.config.keys import all_keys, section_models
 from cervseg.config.loader import leaves, load_config
 from cervseg.config.syntax import format_value
-from cervseg.errors import DataError
-from cervseg.images.image import decoding, find_images
-from cervseg.images.masks import INDEX_LIMIT, THRESHOLD
-from cervseg.images.photo import open_pillow
+from cervseg.data.cutting import read_field
+from cervseg.data.fields import list_problems
+from cervseg.data.guessing import by_colour, guess_masks, named_label_images, spread
+from cervseg.data.sources import list_fields
+from cervseg.errors import CervsegError, DataError
+from cervseg.images.image import find_images
 from cervseg.images.readers import open_image
-from cervseg.reports import Report, Table
+from cervseg.reports import JSON, Report, Table
 
-LOOKED_AT = 20
-"""Images and masks whose content decides what `config init` proposes."""
-
-GREEN = distinct_colour(0)
+log = logging.getLogger("cervseg")
 
 
 def show_config(path: Path | str | None, overrides: Sequence[str] = ()) -> Report:
@@ -66,15 +63,22 @@ def _drop_section_defaults(definition: JsonSchemaValue) -> None:
             del entry["default"]
 
 
-class _Masks(NamedTuple):
-    """What a look at some masks suggests."""
+class Starter(NamedTuple):
+    """A config drawn up, and the command to type next."""
 
-    read: Literal["index", "colour", "threshold"]
-    classes: dict[str, str]
+    text: str
+    next_command: str
 
 
 def starter_config(images: Path, masks: Path | None = None, *, output: Path | None = None) -> str:
+    """The text alone of `draw_up`."""
+    return draw_up(images, masks, output=output).text
+
+
+def draw_up(images: Path, masks: Path | None = None, *, output: Path | None = None) -> Starter:
     """Draw up a commented config fitted to a folder of images and, where there is one, of masks.
+
+    What `dataset-tile` would refuse of those looked at is warned of.
 
     Args:
         images: The folder of images, or one with `train/images` and `train/masks` in it.
@@ -82,32 +86,49 @@ def starter_config(images: Path, masks: Path | None = None, *, output: Path | No
         output: The file that the config will be, for the command it tells.
 
     Raises:
-        DataError: A folder is missing or holds no images, or an image looked at is broken.
+        DataError: A folder is missing or holds no images, or none of those looked at can be read.
     """
     name = experiment_name(images)
     if masks is None and all((images / "train" / kind).is_dir() for kind in ("images", "masks")):
         images, masks = (images / "{split}" / kind for kind in ("images", "masks"))
+    paths = find_images(_of_training(images))
+    labels = named_label_images(paths, paths)  # Cellpose writes them beside its images
     beside = images.parent / "masks"
-    masks = beside if masks is None and beside.is_dir() else masks
-    names, (height, width) = _survey(_of_training(images))
-    guess = (
-        guess_masks(_of_training(masks)) if masks else _Masks("threshold", _name_classes([GREEN]))
-    )
+    if masks is None:
+        masks = beside if beside.is_dir() else images if labels else None
+    if masks and masks.resolve() == images.resolve():
+        paths = [path for path in paths if path not in labels]
+    (height, width), problems = _survey(_of_training(images), paths)
+    guess = guess_masks(_of_training(masks), paths) if masks else by_colour([])
+    source: dict[str, JSON] = {"images": str(images), "masks": str(masks or beside)}
+    if guess.kind != "folders":
+        source = {"kind": guess.kind, **source}
+    if masks:
+        data: dict[str, JSON] = {"source": source, "classes": guess.classes, "masks": guess.masks}
+        problems = list(dict.fromkeys([*problems, *_try_out(data)]))
+    if problems:
+        log.warning(list_problems("dataset-tile will refuse this", problems, most=5))
+    following = "cervseg dataset-check" if problems else "cervseg dataset-tile"
+    command = f"{following} {shlex.quote(str(output or f'{name}.yaml'))}"
+    notes = {
+        "kind": guess.note,
+        "images": "{split}: train, valid, test"
+        if "{split}" in images.parts
+        else "read with all folders in it",
+        "masks": "paired with the images by stem" if masks else "put your masks there",
+    }
     scale, size = _choose_tiles(height, width)
     tiles = _count_tiles(height * scale, size) * _count_tiles(width * scale, size)
+    reading = {f"  masks: {format_value(guess.masks)}": guess.note} if guess.masks else {}
     lines = {
         "data:": None,
         f"  output: {format_value(f'datasets/{name}')}": "the tiles are written here",
         "  source:": None,
-        f"    images: {format_value(str(images))}": "{split}: train, valid, test"
-        if "{split}" in images.parts
-        else "read with all folders in it",
-        f"    masks: {format_value(str(masks or beside))}": "paired with the images by stem"
-        if masks
-        else "put your masks there",
+        **{f"    {key}: {format_value(value)}": notes[key] for key, value in source.items()},
         f"  classes: {format_value(guess.classes)}": "foreground classes and their colours",
-        f"  masks: {{read: {guess.read}}}": _READING_NOTES[guess.read],
-        f"  {propose_groups(names)}": "what no split may divide: a slide, a patient",
+        **reading,
+        f"  {propose_groups([p.stem for p in paths])}": "what no split may divide: a slide, "
+        "a patient",
         f"  scale: {scale:g}": "of the images the network sees; larger shows more detail",
         f"  tile_size: {size}": f"a field of {width} x {height} becomes {_tiles(tiles)}",
         f"  overlap: {size // 4}": "pixels that neighbouring tiles share",
@@ -115,9 +136,29 @@ def starter_config(images: Path, masks: Path | None = None, *, output: Path | No
         f"  output: {format_value(f'runs/{name}')}": "the run folder, with the model in it",
         "  epochs: 100": "at most: it stops when validation no longer improves",
     }
-    file = shlex.quote(str(output or f"{name}.yaml"))
-    head = f"# {name}: {len(names)} images; next: cervseg dataset-tile {file}\n"
-    return head + "".join(f"{t:<48}  # {note}\n" if note else f"{t}\n" for t, note in lines.items())
+    head = f"# {name}: {len(paths)} images; next: {command}\n"
+    body = "".join(f"{t:<48}  # {note}\n" if note else f"{t}\n" for t, note in lines.items())
+    return Starter(head + body, command)
+
+
+def _try_out(data: dict[str, JSON]) -> list[str]:
+    """What `dataset-tile` would refuse of some of the images and masks, one line each."""
+    config = DataConfig.model_validate(data)
+    try:
+        listed = list_fields(config)
+    except CervsegError as exc:
+        return [_words(exc)]
+    problems = list(listed.problems)
+    for field in spread([field for field in listed.fields if field.truth]):
+        try:
+            read_field(field, config)
+        except CervsegError as exc:
+            problems.append(_words(exc))
+    return problems
+
+
+def _words(exc: CervsegError) -> str:
+    return str(exc) + (f" ({exc.hint})" if exc.hint else "")
 
 
 def _of_training(folder: Path) -> Path:
@@ -129,33 +170,26 @@ def _tiles(count: int) -> str:
     return "1 tile" if count == 1 else f"{count} tiles"
 
 
-_READING_NOTES: Mapping[str, str] = {
-    "index": "pixel values 1, 2, … are the classes; 0 is background",
-    "colour": "each pixel takes the class of the nearest colour",
-    "threshold": f"foreground where the largest channel is {THRESHOLD} or more",
-}
-
-
-def _survey(folder: Path) -> tuple[list[str], tuple[int, int]]:
-    """The stems below a folder, and the median height and width of some of the images."""
-    paths = find_images(folder)
+def _survey(folder: Path, paths: Sequence[Path]) -> tuple[tuple[int, int], list[str]]:
+    """The median height and width of some of the images, and which of them are broken."""
     if not paths:
         what = "png, jpg, tif, bmp, webp, slides and zarr are read"
         raise DataError(f"{folder}: no images", hint=what)
-    heights, widths = [], []
-    for path in _spread(paths):
-        image = open_image(path)  # of any kind, and upright
-        heights.append(image.height)
-        widths.append(image.width)
-    return [p.stem for p in paths], (
-        int(statistics.median(heights)),
-        int(statistics.median(widths)),
-    )
-
-
-def _spread(paths: Sequence[Path]) -> list[Path]:
-    """At most `LOOKED_AT` of the paths, evenly spread."""
-    return list(paths[:: math.ceil(len(paths) / LOOKED_AT)]) if paths else []
+    heights, widths, problems = [], [], []
+    for path in spread(paths):
+        try:
+            image = open_image(path)  # of any kind, and upright
+        except DataError as exc:
+            problems.append(_words(exc))
+        else:
+            heights.append(image.height)
+            widths.append(image.width)
+    if not heights:
+        hint = "name a folder of photographs that other programs open"
+        raise DataError(
+            list_problems(f"{folder}: no image can be read", problems, most=5), hint=hint
+        )
+    return (int(statistics.median(heights)), int(statistics.median(widths))), problems
 
 
 def _choose_tiles(height: int, width: int) -> tuple[float, int]:
@@ -195,48 +229,3 @@ def propose_groups(stems: Sequence[str]) -> str:
         if all(found) and 1 < len(groups) < len(stems):
             return f"# group_pattern: '{pattern}'"
     return "# group_pattern: '^(slide[0-9]+)'"
-
-
-def guess_masks(folder: Path) -> _Masks:
-    """How masks are to be read, and their classes."""
-    paths = _spread(find_images(folder))
-    if not paths:
-        raise DataError(f"{folder}: no masks", hint="leave MASKS out if there are none yet")
-    values: set[int] = set()
-    colours: Counter[Colour] = Counter()
-    for path in paths:
-        with decoding(path), open_pillow(path) as file:
-            if file.mode in ("L", "P", "1") or file.mode.startswith("I"):
-                pixels = np.asarray(file).astype(np.int64)
-                values |= set(np.unique(pixels * 255 if file.mode == "1" else pixels).tolist())
-            else:
-                rgb = np.asarray(file.convert("RGB"))
-                colours.update(_strong_colours(rgb, noisy=file.format in ("JPEG", "WEBP")))
-    indices = {value for value in values if 0 < value < INDEX_LIMIT}
-    if indices and not colours and values <= {0, IGNORE} | set(range(INDEX_LIMIT)):
-        return _Masks("index", _name_classes(map(distinct_colour, range(max(indices)))))
-    total = sum(colours.values())
-    common = [c for c, n in colours.most_common(30) if n > total / 50]
-    lively = sorted((c for c in common if len(set(c)) > 1), reverse=True)
-    if len(lively) > 1:
-        return _Masks("colour", _name_classes(lively))
-    return _Masks("threshold", _name_classes(lively or [GREEN]))
-
-
-def _strong_colours(pixels: NDArray[np.uint8], *, noisy: bool) -> Counter[Colour]:
-    """Count the colours that are far from black; of a noisy mask the pure ones near by."""
-    strong = pixels[pixels.max(axis=-1) >= THRESHOLD // 2].astype(np.int64)
-    colours, counts = np.unique(strong, axis=0, return_counts=True)
-    if noisy or len(colours) >= INDEX_LIMIT:
-        strong = np.minimum((strong + 64) // 128 * 128, 255)
-        colours, counts = np.unique(strong, axis=0, return_counts=True)
-    counted = zip(colours.tolist(), counts.tolist(), strict=True)
-    return Counter({(red, green, blue): n for (red, green, blue), n in counted})
-
-
-def _name_classes(colours: Iterable[Colour]) -> dict[str, str]:
-    """One class is a cell; several get numbers, for the reader to replace."""
-    known = list(map(format_colour, colours))[:30]
-    if len(known) == 1:
-        return {"cell": known[0]}
-    return {f"class_{i}": colour for i, colour in enumerate(known, start=1)}

@@ -9,18 +9,21 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cervseg import machine, runtime
-from cervseg.commands.config import experiment_name, guess_masks, propose_groups
+from cervseg.commands.config import experiment_name, propose_groups
 from cervseg.commands.draft import draft_contract
 from cervseg.config import Config
 from cervseg.config.data import DataConfig, FractionSplit
 from cervseg.config.loader import DEFAULT, load_config
+from cervseg.config.sources import LabelImageSource
 from cervseg.config.syntax import format_value
 from cervseg.data.examination import check_inverted, examine_all
 from cervseg.data.folds import require_groups
+from cervseg.data.guessing import guess_masks
 from cervseg.data.manifest import DOCUMENT, open_dataset
 from cervseg.data.survey import Survey, config_of_folder, survey_config, survey_folder
 from cervseg.errors import DataError
 from cervseg.files import is_config
+from cervseg.images.image import find_images
 from cervseg.planning import Choice, Facts, choose, find_facts, write_plan
 from cervseg.reports import SILENT, Progress
 
@@ -126,9 +129,14 @@ def _survey(subject: Path, overrides: Sequence[str]) -> tuple[DataConfig, Survey
     data = config_of_folder(subject, data)
     masks = [*subject.glob("masks"), *subject.glob("train/masks")]
     if loaded.origins["data.masks.read"] == DEFAULT and masks:
-        guess = guess_masks(masks[0])
-        reading = data.masks.model_copy(update={"read": guess.read})
+        beside = masks[0].with_name("images")
+        guess = guess_masks(masks[0], find_images(beside) if beside.is_dir() else ())
+        reading = data.masks.model_copy(update=guess.masks)
         data = data.model_copy(update={"masks": reading})
+        if guess.kind == "label_images":
+            folders = data.source[0].model_dump(include={"images", "masks"})
+            source = LabelImageSource(kind=guess.kind, **folders)
+            data = data.model_copy(update={"source": (source,)})
         named = [k for k, v in loaded.origins.items() if k.startswith("data.classes.")]
         if all(loaded.origins[key] == DEFAULT for key in named):
             data = data.model_copy(update={"classes": guess.classes})

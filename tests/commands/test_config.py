@@ -2,12 +2,13 @@ import json
 import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import zarr
 from PIL import Image
 
-from cervseg.commands.config import config_schema, show_config, starter_config
+from cervseg.commands.config import config_schema, draw_up, show_config, starter_config
 from cervseg.config.loader import load_config
 from cervseg.errors import ConfigError, DataError
 
@@ -34,6 +35,17 @@ def write_mask(folder, values, *, name="a.png", mode=None, **options):
         pixels[10 * i : 10 * i + 10] = value
     image = Image.fromarray(pixels)
     (image.convert(mode) if mode else image).save(folder / name, **options)
+    return folder
+
+
+def write_fitting(folder, values, *, name="a.png", dtype=np.uint8, **options):
+    """A mask of the size of `write_images`, a block of each value apart from the others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros((301, 402, *np.shape(values[0])), dtype)
+    for i, value in enumerate(values):
+        row, column = divmod(i, 14)
+        pixels[12 + 30 * row : 32 + 30 * row, 11 + 28 * column : 29 + 28 * column] = value
+    Image.fromarray(pixels).save(folder / name, **options)
     return folder
 
 
@@ -120,7 +132,8 @@ def test_the_schema_is_the_same_text_each_time_and_repeats_no_section():
 
 def test_a_starter_is_a_commented_config_that_loads(folder):
     images = write_images(folder / "smears" / "images", ["s1_01.png", "s1_02.png", "s2_01.png"])
-    masks = write_mask(folder / "smears" / "masks", [BLACK, GREEN], name="s1_01.png")
+    for name in ("s1_01.png", "s1_02.png", "s2_01.png"):
+        masks = write_fitting(folder / "smears" / "masks", [BLACK, GREEN], name=name)
 
     text = starter_config(images, masks)
 
@@ -196,16 +209,32 @@ def test_most_images_decide_not_the_odd_one_out(folder):
     assert (data.scale, data.tile_size) == (1, 256)
 
 
-def test_twenty_images_spread_over_the_folder_are_looked_at(folder):
+def test_twenty_images_spread_over_the_folder_are_looked_at(folder, caplog):
     images = write_images(folder / "images", [f"{i:02}.png" for i in range(41)])
     (images / "01.png").write_bytes(b"broken")
 
     text = starter_config(images)
-    assert text.startswith(f"# {folder.name}: 41 images;")
+    assert text.startswith(f"# {folder.name}: 41 images;") and not caplog.text
 
     (images / "03.png").write_bytes(b"broken")
-    with pytest.raises(DataError, match=r"03\.png: can't be decoded"):
-        starter_config(images)
+    text = starter_config(images)
+    assert "# a field of 402 x 301 becomes" in text
+    assert caplog.messages == [
+        "dataset-tile will refuse this: 1 problem\n"
+        f"  {images}/03.png: can't be decoded: not an image of a known kind"
+    ]
+
+
+def test_images_of_which_none_can_be_read_are_refused(folder):
+    for name in ("a.png", "b.png"):
+        write_images(folder / "images", [name])
+        (folder / "images" / name).write_bytes(b"broken")
+
+    with pytest.raises(DataError) as caught:
+        starter_config(folder / "images")
+
+    assert str(caught.value).split("\n")[0] == f"{folder}/images: no image can be read: 2 problems"
+    assert caught.value.hint == "name a folder of photographs that other programs open"
 
 
 def test_images_of_any_kind_are_looked_at_and_as_they_stand_upright(folder):
@@ -232,7 +261,7 @@ TWO = {"class_1": "#00ff00", "class_2": "#4a00ff"}
         ([0, 255], {}, ("threshold", {"cell": "#00ff00"})),
         ([0, 1], {}, ("index", {"cell": "#00ff00"})),
         ([0, 2, 255], {}, ("index", TWO)),
-        ([0, 40, 200], {}, ("threshold", {"cell": "#00ff00"})),
+        ([0, 40, 200], {}, ("colour", {"class_1": "#c8c8c8", "class_2": "#282828"})),
         ([0, 255], {"mode": "1"}, ("threshold", {"cell": "#00ff00"})),
         ([0], {}, ("threshold", {"cell": "#00ff00"})),
         ([BLACK, WHITE], {}, ("threshold", {"cell": "#00ff00"})),
@@ -261,6 +290,139 @@ def test_grey_and_coloured_masks_together_are_no_indices(folder):
     masks = write_mask(folder / "masks", [BLACK, RED], name="b.png")
 
     assert loaded(folder, starter_config(images, masks)).data.masks.read == "threshold"
+
+
+@pytest.mark.parametrize(
+    ("counts", "dtype"), [([3, 9], np.uint16), ([1, 2], np.int32), ([5, 4, 20], np.uint8),
+                          ([120], np.uint8), ([130, 130], np.uint16)],
+)  # fmt: skip
+def test_numbers_of_objects_are_no_classes(folder, caplog, *, counts, dtype):
+    names = [f"{i}.{'tif' if dtype == np.int32 else 'png'}" for i in range(len(counts))]
+    images = write_images(folder / "images", names)
+    for name, count in zip(names, counts, strict=True):
+        write_fitting(folder / "masks", range(1, count + 1), name=name, dtype=dtype)
+
+    text = starter_config(images)
+
+    (source,) = loaded(folder, text).data.source
+    assert source.kind == "label_images" and source.masks == folder / "masks"
+    assert "next: cervseg dataset-tile" in text and not caplog.text
+    assert loaded(folder, text).data.classes == {"cell": "#00ff00"}
+
+
+def test_numbers_with_gaps_as_of_a_cropped_label_image_are_objects(folder):
+    images = write_images(folder / "images", ["a.png", "b.png"])
+    write_fitting(folder / "masks", [7, 40, 41, 90], name="a.png")
+    write_fitting(folder / "masks", [3, 8, 77], name="b.png")
+
+    assert loaded(folder, starter_config(images)).data.source[0].kind == "label_images"
+
+
+@pytest.mark.parametrize("values", [[1, 2], [1, 2, 3], [1, 2, 3, 1, 2]])
+def test_few_classes_of_which_an_image_may_lack_one_are_no_objects(folder, values):
+    images = write_images(folder / "images", ["a.png", "b.png"])
+    write_fitting(folder / "masks", values, name="a.png")
+    write_fitting(folder / "masks", [1], name="b.png")
+
+    data = loaded(folder, starter_config(images)).data
+
+    assert (data.source[0].kind, data.masks.read) == ("folders", "index")
+    assert len(data.classes) == max(values)
+
+
+@pytest.mark.parametrize("white", [255, 4000, 65535])
+def test_black_and_white_of_sixteen_bits_are_no_objects(folder, white):
+    images = write_images(folder / "images")
+    write_fitting(folder / "masks", [white] * 3, dtype=np.uint16)
+
+    data = loaded(folder, starter_config(images)).data
+
+    assert (data.masks.read, data.masks.threshold) == ("threshold", 128)
+
+
+@pytest.mark.parametrize("ending", ["_masks", "_cp_masks"])
+@pytest.mark.parametrize("place", ["images", "elsewhere"])
+def test_masks_called_as_cellpose_does_are_label_images(folder, caplog, *, ending, place):
+    images = write_images(folder / "images", ["a.png", "b.png"])
+    for name in ("a", "b"):
+        write_fitting(folder / place, [1], name=f"{name}{ending}.png", dtype=np.uint16)
+
+    text = starter_config(images, None if place == "images" else folder / place)
+
+    (source,) = loaded(folder, text).data.source
+    assert (source.kind, source.masks) == ("label_images", folder / place)
+    assert "# images: 2 images; next: cervseg dataset-tile" in text.replace(folder.name, "images")
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("sigma", [0.6, 1, 2])
+def test_a_soft_edge_between_two_colours_is_no_class(folder, sigma):
+    images = write_images(folder / "images")
+    pixels = np.zeros((301, 402, 3), np.uint8)
+    cv2.circle(pixels, (150, 120), 70, (0, 0, 255), -1)
+    cv2.circle(pixels, (160, 130), 25, RED, -1)
+    (folder / "masks").mkdir()
+    Image.fromarray(cv2.GaussianBlur(pixels, (0, 0), sigma)).save(folder / "masks" / "a.png")
+
+    data = loaded(folder, starter_config(images)).data
+
+    assert data.classes == {"class_1": "#ff0000", "class_2": "#0000ff"}
+    assert data.masks.read == "colour"
+
+
+def test_classes_of_like_colours_stay_apart(folder):
+    images = write_images(folder / "images")
+    write_fitting(folder / "masks", [RED, (220, 20, 20)])
+
+    data = loaded(folder, starter_config(images)).data
+
+    assert data.classes == {"class_1": "#ff0000", "class_2": "#dc1414"}
+
+
+@pytest.mark.parametrize(("colour", "threshold"), [((0, 100, 0), 50), ((0, 0, 60), 30)])
+def test_masks_painted_darkly_have_a_threshold_that_sees_them(folder, caplog, *, colour, threshold):
+    images = write_images(folder / "images")
+    write_fitting(folder / "masks", [colour])
+
+    text = starter_config(images)
+
+    data = loaded(folder, text).data
+    assert (data.masks.read, data.masks.threshold) == ("threshold", threshold)
+    assert f"# foreground where the largest channel is {threshold} or more\n" in text
+    assert len(data.classes) == 1 and not caplog.text
+
+
+def test_what_dataset_tile_would_refuse_is_told_at_once(folder, caplog):
+    images = write_images(folder / "images", ["a.png", "b.png", "c.png"])
+    write_fitting(folder / "masks", [255], name="a.png")
+    write_mask(folder / "masks", [255], name="b.png")
+
+    starter = draw_up(images, output=Path("my x.yaml"))
+
+    assert starter.next_command == "cervseg dataset-check 'my x.yaml'"
+    assert f"; next: {starter.next_command}\n" in starter.text
+    assert caplog.messages == [
+        "dataset-tile will refuse this: 2 problems\n"
+        f"  {images}/c.png: no mask of this name\n"
+        f"  {folder}/masks/b.png: 80 x 60 pixels, its image has 402 x 301"
+    ]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_masks_painted_on_a_copy_of_the_photograph_are_told(folder, caplog, name):
+    noise = np.random.default_rng(0).normal(0, 6, (301, 402, 1))
+    pixels = np.full((301, 402, 3), (205, 160, 215))
+    pixels[:90] = (235, 225, 240)
+    pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
+    write_images(folder / "images")
+    (folder / "masks").mkdir()
+    cv2.circle(pixels, (150, 120), 50, GREEN, -1)
+    cv2.circle(pixels, (300, 200), 50, RED, -1)
+    Image.fromarray(pixels).save(folder / "masks" / name)
+
+    starter_config(folder / "images")
+
+    assert "a photograph, or a class that is not named?" in caplog.text
 
 
 def test_a_few_stray_pixels_are_no_class(folder):

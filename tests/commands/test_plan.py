@@ -194,3 +194,19 @@ def test_inverted_masks_are_told(folder, caplog):
     plan("smears")
 
     assert "are the masks inverted?" in caplog.text
+
+
+def test_label_images_are_planned_for_as_such(folder):
+    write_fields(folder / "smears")
+    for i, path in enumerate(sorted((folder / "smears" / "masks").iterdir())):
+        numbers = np.zeros((301, 402), np.uint16)
+        numbers[20:90, 30:110] = 1
+        numbers[90:160, 30:110] = 2
+        numbers[200:250, 20 * i : 20 * i + 60] = 3
+        Image.fromarray(numbers).save(path)
+
+    text = plan("smears")
+
+    data = planned(text).data
+    assert data.source[0].kind == "label_images" and len(data.classes) == 1
+    assert "; 6 objects, " in text
