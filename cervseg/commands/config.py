@@ -17,10 +17,12 @@ from cervseg.config.data import DataConfig
 from cervseg.config.keys import all_keys, section_models
 from cervseg.config.loader import leaves, load_config
 from cervseg.config.syntax import format_value
+from cervseg.data.checks import edge_share, tell_inverted
 from cervseg.data.cutting import read_field
 from cervseg.data.fields import list_problems
 from cervseg.data.guessing import by_colour, guess_masks, named_label_images, spread
 from cervseg.data.sources import list_fields
+from cervseg.data.tiling import foreground_share
 from cervseg.errors import CervsegError, DataError
 from cervseg.images.image import find_images
 from cervseg.images.readers import open_image
@@ -78,7 +80,7 @@ def starter_config(images: Path, masks: Path | None = None, *, output: Path | No
 def draw_up(images: Path, masks: Path | None = None, *, output: Path | None = None) -> Starter:
     """Draw up a commented config fitted to a folder of images and, where there is one, of masks.
 
-    What `dataset-tile` would refuse of those looked at is warned of.
+    What `dataset-tile` would refuse or doubt of those looked at is warned of.
 
     Args:
         images: The folder of images, or one with `train/images` and `train/masks` in it.
@@ -107,7 +109,7 @@ def draw_up(images: Path, masks: Path | None = None, *, output: Path | None = No
         data: dict[str, JSON] = {"source": source, "classes": guess.classes, "masks": guess.masks}
         problems = list(dict.fromkeys([*problems, *_try_out(data)]))
     if problems:
-        log.warning(list_problems("dataset-tile will refuse this", problems, most=5))
+        log.warning(list_problems("before dataset-tile, mend", problems, most=5))
     following = "cervseg dataset-check" if problems else "cervseg dataset-tile"
     command = f"{following} {shlex.quote(str(output or f'{name}.yaml'))}"
     notes = {
@@ -142,19 +144,22 @@ def draw_up(images: Path, masks: Path | None = None, *, output: Path | None = No
 
 
 def _try_out(data: dict[str, JSON]) -> list[str]:
-    """What `dataset-tile` would refuse of some of the images and masks, one line each."""
+    """What is wrong with some of the images and masks, read so: one line each."""
     config = DataConfig.model_validate(data)
     try:
         listed = list_fields(config)
     except CervsegError as exc:
         return [_words(exc)]
-    problems = list(listed.problems)
+    problems, shares = list(listed.problems), []
     for field in spread([field for field in listed.fields if field.truth]):
         try:
-            read_field(field, config)
+            mask = read_field(field, config)[1].mask
         except CervsegError as exc:
             problems.append(_words(exc))
-    return problems
+        else:
+            shares.append((foreground_share(mask), edge_share(mask)))
+    inverted = tell_inverted(shares, config.class_table())
+    return [*problems, inverted] if inverted else problems
 
 
 def _words(exc: CervsegError) -> str:

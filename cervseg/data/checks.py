@@ -268,7 +268,7 @@ def tell_inverted(shares: Sequence[tuple[float, float]], classes: Classes) -> st
         return ""
     return (
         f"{foreground:.0%} of the pixels are {classes.names[0]}, and {edges:.0%} of those along "
-        "the edges (medians of the masks): are the masks inverted?"
+        "the edges (medians of the masks): are the masks inverted, or photographs?"
     )
 
 

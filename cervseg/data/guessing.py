@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
@@ -220,19 +221,37 @@ def _are_objects(painted: Sequence[_Look], *, is_named: bool) -> bool:
 
 def _classes_seen(painted: Sequence[_Look]) -> tuple[list[Colour], list[Colour]]:
     """The colours and the greys that are painted with, brightest first."""
-    counts = sum((look.solid for look in painted), Counter[Colour]())
-    if not counts:  # objects of few pixels
-        counts = sum((look.every for look in painted), Counter[Colour]())
     is_busy = any(look.is_busy for look in painted)
-    total = sum(counts.values())
-    common: list[Colour] = []
-    for colour, count in counts.most_common(MOST_CLASSES):
-        is_shade = is_busy and any(math.dist(colour, other) < FAR for other in common)
-        if count > total * LEAST_SHARE and not is_shade:
-            common.append(colour)
-    lively = [c for c in common if max(c) - min(c) >= COLOURLESS]
-    greys = [] if is_busy else [c for c in common if c not in lively]
+    found: list[Colour] = []
+    for colour in _common(look.solid for look in painted):
+        if not (is_busy and any(math.dist(colour, other) < FAR for other in found)):
+            found.append(colour)
+    if not is_busy or not found:  # thin lines, objects of few pixels
+        for colour in _common(look.every for look in painted):
+            if colour not in found and not _is_mixture(colour, found):
+                found.append(colour)
+    lively = [c for c in found if max(c) - min(c) >= COLOURLESS]
+    greys = [] if is_busy else [c for c in found if c not in lively]
     return sorted(lively, reverse=True), sorted(greys, reverse=True)
+
+
+def _common(counts: Iterable[Counter[Colour]]) -> list[Colour]:
+    """The colours with a share that a class has, the most frequent first."""
+    summed = sum(counts, Counter[Colour]())
+    least = summed.total() * LEAST_SHARE
+    return [colour for colour, count in summed.most_common(MOST_CLASSES) if count > least]
+
+
+def _is_mixture(colour: Colour, known: Sequence[Colour]) -> bool:
+    """Whether a colour lies between two of black and those known, as at a soft edge."""
+    point = np.array(colour)
+    ends = [np.zeros(3), *map(np.array, known)]
+    for start, end in combinations(ends, 2):
+        line = end - start
+        along = np.clip((point - start) @ line / (line @ line), 0, 1)
+        if np.linalg.norm(point - start - along * line) < FAR:
+            return True
+    return False
 
 
 def _count_colours(

@@ -220,7 +220,7 @@ def test_twenty_images_spread_over_the_folder_are_looked_at(folder, caplog):
     text = starter_config(images)
     assert "# a field of 402 x 301 becomes" in text
     assert caplog.messages == [
-        "dataset-tile will refuse this: 1 problem\n"
+        "before dataset-tile, mend: 1 problem\n"
         f"  {images}/03.png: can't be decoded: not an image of a known kind"
     ]
 
@@ -370,6 +370,35 @@ def test_a_soft_edge_between_two_colours_is_no_class(folder, sigma):
     assert data.masks.read == "colour"
 
 
+def test_thin_lines_are_a_class_and_the_mixtures_of_few_soft_pixels_none(folder):
+    images = write_images(folder / "images")
+    pixels = np.zeros((301, 402, 3), np.uint8)
+    for column in range(20, 380, 40):
+        pixels[20:280, column : column + 12] = RED
+        pixels[20:280, column + 12 : column + 14] = (0, 0, 255)  # two pixels wide
+        pixels[20:280, column - 1] = (128, 0, 0)
+    (folder / "masks").mkdir()
+    Image.fromarray(pixels).save(folder / "masks" / "a.png")
+
+    data = loaded(folder, starter_config(images)).data
+
+    assert data.classes == {"class_1": "#ff0000", "class_2": "#0000ff"}
+
+
+@pytest.mark.parametrize("background", [WHITE, (220, 200, 225)])
+def test_masks_that_are_bright_all_over_are_asked_after(folder, caplog, background):
+    images = write_images(folder / "images")
+    pixels = np.full((301, 402, 3), background, np.uint8)
+    cv2.circle(pixels, (150, 120), 50, GREEN if background != WHITE else BLACK, -1)
+    (folder / "masks").mkdir()
+    Image.fromarray(pixels).save(folder / "masks" / "a.png")
+
+    starter = draw_up(images)
+
+    assert "are the masks inverted, or photographs?" in caplog.text
+    assert starter.next_command.startswith("cervseg dataset-check")
+
+
 def test_classes_of_like_colours_stay_apart(folder):
     images = write_images(folder / "images")
     write_fitting(folder / "masks", [RED, (220, 20, 20)])
@@ -402,7 +431,7 @@ def test_what_dataset_tile_would_refuse_is_told_at_once(folder, caplog):
     assert starter.next_command == "cervseg dataset-check 'my x.yaml'"
     assert f"; next: {starter.next_command}\n" in starter.text
     assert caplog.messages == [
-        "dataset-tile will refuse this: 2 problems\n"
+        "before dataset-tile, mend: 2 problems\n"
         f"  {images}/c.png: no mask of this name\n"
         f"  {folder}/masks/b.png: 80 x 60 pixels, its image has 402 x 301"
     ]

@@ -485,7 +485,7 @@ def test_inverted_masks_are_told(fields):
     wrong = dataset_tile(fields_config(), overwrite=True).notices
 
     assert not any("inverted" in notice for notice in right)
-    assert any(notice.endswith("are the masks inverted?") for notice in wrong)
+    assert any(notice.endswith("are the masks inverted, or photographs?") for notice in wrong)
 
 
 def test_a_mask_that_would_be_background_is_refused_and_the_check_named(fields):

@@ -193,7 +193,7 @@ def test_inverted_masks_are_told(folder, caplog):
 
     plan("smears")
 
-    assert "are the masks inverted?" in caplog.text
+    assert "are the masks inverted, or photographs?" in caplog.text
 
 
 def test_label_images_are_planned_for_as_such(folder):

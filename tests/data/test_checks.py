@@ -226,7 +226,7 @@ def test_masks_that_are_foreground_along_their_edges_are_asked_after():
 
     assert tell_inverted([shares_of(mask)] * 2 + others, CELL) == (
         "90% of the pixels are cell, and 100% of those along the edges (medians of the masks): "
-        "are the masks inverted?"
+        "are the masks inverted, or photographs?"
     )
     assert tell_inverted([shares_of(mask)] + others * 2, CELL) == ""
     assert tell_inverted([shares_of(mask)], TWO) == tell_inverted([], CELL) == ""
