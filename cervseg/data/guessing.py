@@ -71,7 +71,7 @@ class _Look(NamedTuple):
     """What is in one mask.
 
     Args:
-        levels: Its values but 0; None of a mask in colour.
+        levels: Its values above 0; None where there are none, and of a mask in colour.
         is_wide: Whether the file has more than 8 bits a value.
         whole: Share of the levels that are one connected piece each.
         level: The grey level that it is painted with; 0 if it is empty.
@@ -155,16 +155,18 @@ def by_colour(painted: Sequence[_Look]) -> Guess:
 
 
 def _look(picture: MaskPicture) -> _Look:
-    values = picture.values
+    values = picture.values.clip(0)
     mode = picture.picture.mode
     is_grey, is_wide = mode in ("1", "L", "P") or mode.startswith("I"), mode.startswith("I")
     is_noisy = picture.form.kind in ("JPEG", "WEBP")
     pixels = picture.colours if mode == "P" or not is_grey else _as_grey(values)
     solid, every, is_busy = _count_colours(pixels, noisy=is_noisy)
-    level, levels, whole = _painted_level(pixels), None, 0.0
+    level, whole = _painted_level(pixels), 0.0
+    levels: NDArray[np.int64] | None = None
     if is_grey and not is_noisy:
         levels, whole = _objects_of(values)
         level = level or int(levels.max(initial=0))  # dark, so they are numbers
+        levels = levels if levels.size else None  # a palette may have a colour for 0
     return _Look(levels, is_wide, whole, level, solid, every, is_busy)
 
 
@@ -186,7 +188,7 @@ def _objects_of(values: Values) -> tuple[NDArray[np.int64], float]:
     """The values but 0, and the share of them that are one connected piece each."""
     levels = np.unique(values).astype(np.int64)
     levels = levels[levels > 0]
-    if not 1 < len(levels) <= MOST_OBJECTS or values.min() < 0:
+    if not 1 < len(levels) <= MOST_OBJECTS:
         return levels, 0.0
     numbers = renumber(np.asarray(values))
     boxes = ndimage.find_objects(numbers)

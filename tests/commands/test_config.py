@@ -399,6 +399,17 @@ def test_masks_that_are_bright_all_over_are_asked_after(folder, caplog, backgrou
     assert starter.next_command.startswith("cervseg dataset-check")
 
 
+def test_a_palette_with_a_bright_first_colour_and_numbers_below_0_are_looked_at_too(folder):
+    images = write_images(folder / "images", ["a.png", "b.png"])
+    (folder / "masks").mkdir()
+    palette = Image.new("P", (402, 301))
+    palette.putpalette([0, 255, 0])
+    palette.save(folder / "masks" / "a.png")
+    Image.fromarray(np.full((301, 402), -1, np.int32)).save(folder / "masks" / "b.tif")
+
+    assert loaded(folder, starter_config(images)).data.masks.read == "threshold"
+
+
 def test_classes_of_like_colours_stay_apart(folder):
     images = write_images(folder / "images")
     write_fitting(folder / "masks", [RED, (220, 20, 20)])
