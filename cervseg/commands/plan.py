@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cervseg import machine, runtime
+from cervseg.classes import Classes
 from cervseg.commands.config import experiment_name, propose_groups
 from cervseg.commands.draft import draft_contract
 from cervseg.config import Config
@@ -16,7 +17,7 @@ from cervseg.config.data import DataConfig, FractionSplit
 from cervseg.config.loader import DEFAULT, load_config
 from cervseg.config.sources import LabelImageSource
 from cervseg.config.syntax import format_value
-from cervseg.data.examination import check_inverted, examine_all
+from cervseg.data.examination import Examined, check_inverted, examine_all
 from cervseg.data.folds import require_groups
 from cervseg.data.guessing import guess_masks
 from cervseg.data.manifest import DOCUMENT, open_dataset
@@ -93,8 +94,8 @@ def plan(
     choices, costs = _fit_machine(facts, data, name)
     for notice in _notices(facts, data, unread=len(examined) - len(read)):
         log.warning(notice)
-    for finding in check_inverted(read, survey.classes):
-        log.warning(finding.message)
+    for notice in _doubts(read, survey.classes):
+        log.warning(notice)
     return write_plan(
         [*_keep(data, name, survey), *choices],
         head=[
@@ -192,6 +193,16 @@ def _validation_batches(facts: Facts, data: DataConfig, config: Config) -> int:
     tile = config.data.tile_size / config.data.scale
     tiles = math.ceil(facts.height / tile) * math.ceil(facts.width / tile)
     return math.ceil(share * facts.images * tiles / config.train.batch_size)
+
+
+def _doubts(read: Sequence[Examined], classes: Classes) -> Iterator[str]:
+    """What is wrong with images that are counted all the same."""
+    wrong = [f for one in read for f in one.findings if f.severity == "error"]
+    if wrong:
+        first = f"{wrong[0].item}: {wrong[0].message}"
+        yield f"counted, with errors: {first}; cervseg dataset-check tells all {len(wrong)}"
+    for finding in check_inverted(read, classes):
+        yield finding.message
 
 
 def _notices(facts: Facts, data: DataConfig, *, unread: int) -> Iterator[str]:

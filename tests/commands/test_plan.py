@@ -210,3 +210,16 @@ def test_label_images_are_planned_for_as_such(folder):
     data = planned(text).data
     assert data.source[0].kind == "label_images" and len(data.classes) == 1
     assert "; 6 objects, " in text
+
+
+def test_masks_painted_on_photographs_are_told(folder, caplog):
+    write_fields(folder / "smears")
+    for path in (folder / "smears" / "masks").iterdir():
+        pixels = np.random.default_rng(0).integers(200, 256, (301, 402, 3), np.uint8)
+        pixels[20:100, 30:110], pixels[120:160, 30:110] = (255, 0, 0), (0, 255, 0)
+        Image.fromarray(pixels).save(path)
+
+    plan("smears")
+
+    assert "counted, with errors: slide" in caplog.text
+    assert "of the pixels have colours of no class" in caplog.text
