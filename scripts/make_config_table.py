@@ -34,8 +34,8 @@ what differs. This page is made from the schema by `python scripts/make_config_t
   `--set train.epochs=20 --set 'data.extra_scales=[0.5]'`.
 - `cervseg config show FILE` lists every value with where it came from; `cervseg config schema`
   prints the JSON Schema by which editors complete and check; `cervseg config init IMAGES [MASKS]`
-  draws up a config for a folder of images, `cervseg plan FOLDER` one
-  with measured sizes and reasons.
+  draws up a config for a folder of images and warns of what `dataset-tile` would refuse;
+  `cervseg plan FOLDER` draws up one with measured sizes and reasons.
 
 An empty default means: not set; the last column says what happens then.
 """

@@ -148,7 +148,7 @@ def _keep(data: DataConfig, name: str, survey: Survey) -> list[Choice]:
     """What section `data` says and a plan leaves alone."""
     said = data.model_dump(mode="json", exclude_defaults=True, exclude=PLANNED)
     kept = [Choice("data.output", f"datasets/{name}", "the dataset folder to write")]
-    kept += [Choice(f"data.{key}", value, "") for key, value in said.items()]
+    kept += [Choice(f"data.{key}", value, "") for key, value in said.items() if value != {}]
     if not any(key.startswith("group_") for key in said):
         proposal = propose_groups([field.name for field in survey.fields])
         kept[-1] = kept[-1]._replace(
