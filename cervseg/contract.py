@@ -203,7 +203,7 @@ def find_model(path: Path) -> Path:
             hint="go on with it: cervseg train CONFIG --resume",
         )
     parts = Run(path).models_within()
-    hint = f"name those within: {parts}" if parts else "name a run folder, or its folder `model`"
+    hint = f"name one within: {parts}" if parts else "name a run folder, or its folder `model`"
     raise ModelError(f"{path}: no model in it (no {CONTRACT})", hint=hint)
 
 

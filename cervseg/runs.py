@@ -125,14 +125,16 @@ class Run:
         return [Run(path, whole=self.folder) for path in found]
 
     def models_within(self) -> str:
-        """How a command line names the models of its folds or seeds; empty where there is none."""
+        """The folders of its folds or seeds that have a model, in words; empty if there is none."""
         found = [
             path.parents[1]
             for part in ("fold[0-9]*", "seed[0-9]*", "seed[0-9]*/fold[0-9]*")
             for path in self.folder.glob(f"{part}/model/contract.json")
         ]
-        found.sort(key=lambda part: [int(n) for n in re.findall(r"\d+", str(part))])
-        return " ".join(f"--model {shlex.quote(str(part))}" for part in found)
+        found.sort(
+            key=lambda part: (len(part.parts), [int(n) for n in re.findall(r"\d+", str(part))])
+        )
+        return " ".join(shlex.quote(str(part)) for part in found)
 
     @property
     def repeats(self) -> Path:

@@ -266,8 +266,8 @@ def test_of_folds_and_seeds_those_with_a_model_are_named_to_be_named(tmp_path, p
     with pytest.raises(ModelError, match="my run: no model in it") as caught:
         find_model(run)
 
-    words = " ".join(f"--model '{run / part}'" for part in parts)
-    assert caught.value.hint == f"name those within: {words}"
+    words = " ".join(f"'{run / part}'" for part in parts)
+    assert caught.value.hint == f"name one within: {words}"
 
 
 def test_a_run_that_has_not_ended_is_told_from_a_folder_without_a_model(tmp_path):

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from cervseg.digests import pixel_digest, text_digest
+from cervseg.digests import SAMPLE, content_digest, pixel_digest, sample_digest, text_digest
 
 
 @given(arrays(np.uint8, array_shapes(min_dims=3, max_dims=3, max_side=4)))
@@ -32,3 +32,27 @@ def test_a_picture_of_one_colour_has_no_digest_of_its_own():
 def test_a_text_digest_is_the_sha_256_of_its_utf_8():
     expected = "4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c"
     assert text_digest("é") == expected
+
+
+def test_a_sample_sees_both_ends_and_the_size_and_a_small_file_whole(tmp_path):
+    path, digests = tmp_path / "a.tif", set()
+    for size, changed in ((9, None), (9, 4), (3 * SAMPLE, None), (3 * SAMPLE, 7),
+                          (3 * SAMPLE, 3 * SAMPLE - 7), (3 * SAMPLE + 1, None)):  # fmt: skip
+        content = bytearray(size)
+        if changed is not None:
+            content[changed] = 1
+        path.write_bytes(content)
+        digests.add(sample_digest(path))
+        assert sample_digest(path) == sample_digest(path)
+
+    assert len(digests) == 6
+
+
+def test_a_sample_of_a_folder_sees_names_and_sizes(tmp_path):
+    zarr, digests = tmp_path / "a.zarr", set()
+    for name, size in (("0.0", 3), ("0.0", 4), ("0.1", 4)):
+        zarr.mkdir(exist_ok=True)
+        (zarr / name).write_bytes(bytes(size))
+        digests |= {sample_digest(zarr), content_digest(zarr)}
+
+    assert len(digests) == 6

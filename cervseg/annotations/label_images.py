@@ -1,5 +1,6 @@
 """Label images: a number for each object, as Cellpose and StarDist write them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import ImageOps
 from cervseg.annotations.shapes import renumber
 from cervseg.errors import DataError
 from cervseg.files import writing
-from cervseg.images.image import decoding, find_images
+from cervseg.images.image import decoding, find_images, place_of
 from cervseg.images.photo import open_pillow
 
 ENDINGS = ("", "_masks", "_cp_masks")
@@ -20,16 +21,25 @@ ENDINGS = ("", "_masks", "_cp_masks")
 _FULL = (255, 65535)
 
 
-def find_label_images(images: Sequence[Path], folder: Path) -> dict[Path, Path | None]:
+def find_label_images(
+    images: Sequence[Path], folder: Path, *, root: Path
+) -> dict[Path, Path | None]:
     """Give the label image of each image, by stem and ending; None where there is none.
+
+    Those of a stem that occurs in several folders lie in folders of the same names.
 
     The folder may be that of the images, as Cellpose writes: what is the label image of another
     is then no image itself.
 
+    Args:
+        images: All of them.
+        folder: Of the label images.
+        root: The folder that the images lie in.
+
     Raises:
         DataError: There is no such folder, or an image has two label images.
     """
-    stems = {image.stem for image in images}
+    stems = Counter(image.stem for image in images)
     themselves = {image.resolve() for image in images}
     found: dict[str, Path] = {}
     for path in find_images(folder):
@@ -39,11 +49,13 @@ def find_label_images(images: Sequence[Path], folder: Path) -> dict[Path, Path |
                 continue
             if not ending and path.resolve() in themselves:
                 continue
-            if stem in found:
-                raise DataError(f"{found[stem]} and {path}: two label images of one image")
-            found[stem] = path
+            place = place_of(path, stem, root=folder, counts=stems)
+            if place in found:
+                raise DataError(f"{found[place]} and {path}: two label images of one image")
+            found[place] = path
     taken = {path.resolve() for path in found.values()}
-    return {image: found.get(image.stem) for image in images if image.resolve() not in taken}
+    left = [image for image in images if image.resolve() not in taken]
+    return {i: found.get(place_of(i, i.stem, root=root, counts=stems)) for i in left}
 
 
 def read_label_image(path: Path) -> NDArray[np.uint16]:

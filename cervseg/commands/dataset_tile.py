@@ -99,7 +99,6 @@ def dataset_tile(
         notice = f"{data.output} is complete, nothing to do"
         return Report("dataset-tile", data.output, notices=(notice,), next_command=following)
     _check_keys(data)
-    _refuse_output_in_source(data)
     chosen, notices = _assign(find_fields(data), data)
     reading = mask_reading(data, [field for field, _ in chosen])
     needed = (path for field, _ in chosen for path in (field.image, field.origin))
@@ -195,19 +194,6 @@ def _check_keys(data: DataConfig) -> None:
             "'data.source': drawn one by one, tiles of a photograph would train and be scored",
             hint="say by data.group_pattern which belong together, or data.split.kind: folders",
         )
-
-
-def _refuse_output_in_source(data: DataConfig) -> None:
-    """What is written below a folder of images would be taken for images the next time."""
-    output = data.output.resolve()
-    for source in data.source:
-        for name in ("images", "masks", "folder"):
-            folder = getattr(source, name, None)
-            if folder is not None and output.is_relative_to(folder.resolve()):
-                raise ConfigError(
-                    f"'data.output': {data.output} lies in {folder}, where 'data.source' looks",
-                    hint="choose a folder beside it",
-                )
 
 
 def _cut_all(

@@ -126,7 +126,8 @@ def _order(
 @contextmanager
 def _whole_or_not(output: Path, *, overwrite: bool) -> Iterator[Path]:
     """Give `NAME.partial` and rename it when the block ends well; else nothing is left of it."""
-    output = output if output.name else output.resolve()  # `.` gets a name
+    if output.is_symlink() or not output.name:  # what it leads to; `.` gets a name
+        output = output.resolve()
     partial = output.with_name(f"{output.name}.partial")
     ours = False  # until it is claimed, it may be that of another process
     try:

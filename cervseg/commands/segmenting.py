@@ -4,7 +4,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from cervseg.commands.record import RESOLVED, check_record, make_record, recorde
 from cervseg.config.inference import InferConfig, TiledInferConfig
 from cervseg.config.runtime import RuntimeConfig
 from cervseg.contract import Contract, find_model
-from cervseg.digests import content_digest
+from cervseg.digests import sample_digest
 from cervseg.errors import (
     CervsegError,
     CheckError,
@@ -225,11 +225,12 @@ def _unfinished(inputs: Sequence[Input], output: OutputFolder, *, resume: bool) 
         if not output.finished(item.name) or not report.is_file():
             left.append(item)
             continue
-        if item.path.exists() and ImageReport.load(report).image != content_digest(item.path):
-            raise ConfigError(
-                f"{item.path}: not the image that its mask in {output.folder} was made of",
-                hint="choose another --output, or start anew with --overwrite",
-            )
+        with suppress(DataError):  # told when its turn comes
+            if item.path.exists() and ImageReport.load(report).image != sample_digest(item.path):
+                raise ConfigError(
+                    f"{item.path}: not the image that its mask in {output.folder} was made of",
+                    hint="choose another --output, or start anew with --overwrite",
+                )
         shutil.rmtree(output.bands(item.name), ignore_errors=True)
     return left
 

@@ -12,7 +12,7 @@ from cervseg.config.data import Split
 from cervseg.config.sources import CocoSource, FolderSource, GeojsonSource, LabelImageSource
 from cervseg.data.fields import SPLITS, Field, repeated_names
 from cervseg.errors import DataError
-from cervseg.images.image import find_images, image_name
+from cervseg.images.image import find_images, image_name, place_of
 
 log = logging.getLogger("cervseg")
 
@@ -31,7 +31,7 @@ def per_split(source: S, names: Sequence[str]) -> Iterable[tuple[Split | None, S
     if "{split}" not in str(source.images):
         return [(None, source)]
     found: list[tuple[Split | None, S]] = []
-    others = _folders_of(source.images)
+    others, seen = _folders_of(source.images), set[Path]()
     for split in SPLITS:
         for folder in SPLIT_FOLDERS[split]:
             paths = {
@@ -39,9 +39,11 @@ def per_split(source: S, names: Sequence[str]) -> Iterable[tuple[Split | None, S
                 for name in names
                 if (path := getattr(source, name)) is not None
             }
-            if paths["images"].is_dir():
+            others.discard(folder)
+            place = paths["images"].resolve()  # `val` may be a link to `valid`
+            if place.is_dir() and place not in seen:
+                seen.add(place)
                 found.append((split, source.model_copy(update=paths)))
-                others.discard(folder)
     if not found:
         raise DataError(f"{source.images}: no folder for any of train, valid, test")
     if others:
@@ -67,9 +69,9 @@ def by_stem(images: Path, masks: Path) -> tuple[dict[Path, Path | None], list[st
     """
     found = find_images(images)
     counts = Counter(image.stem for image in found)
-    named = {image: _place(image, image.stem, root=images, counts=counts) for image in found}
+    named = {image: place_of(image, image.stem, root=images, counts=counts) for image in found}
     files = [
-        (_place(mask, mask.stem, root=masks, counts=counts), mask) for mask in find_images(masks)
+        (place_of(mask, mask.stem, root=masks, counts=counts), mask) for mask in find_images(masks)
     ]
     known, of = {*named.values()}, dict(files)
     strays = [mask for name, mask in files if name not in known]
@@ -95,21 +97,16 @@ def by_any_name(
         for image in find_images(images)
     }
     counts = Counter(name for own in names.values() for name in own)
-    placed = [(_place(path, path.stem, root=root, counts=counts), path) for path in files]
+    placed = [(place_of(path, path.stem, root=root, counts=counts), path) for path in files]
     problems, by_place = repeated_names(placed), dict(placed)
     found: dict[Path, Path | None] = {}
     for image, every in names.items():
-        places = [_place(image, name, root=images, counts=counts) for name in every]
+        places = [place_of(image, name, root=images, counts=counts) for name in every]
         own = [by_place[place] for place in places if place in by_place]
         found[image] = own[0] if own else None
         if len(own) > 1:
             problems.append(f"{own[0]} and {own[1]}: both for {image}")
     return found, problems
-
-
-def _place(path: Path, name: str, *, root: Path, counts: Counter[str]) -> str:
-    """A name, and before one that several images have the folders that the file lies in."""
-    return path.relative_to(root).with_name(name).as_posix() if counts[name] > 1 else name
 
 
 def by_predicted_name(images: Mapping[str, Path], masks: Path) -> tuple[dict[str, Path], list[str]]:
@@ -150,7 +147,7 @@ def by_predicted_name(images: Mapping[str, Path], masks: Path) -> tuple[dict[str
 
 def _in_its_folders(image: Path, files: Sequence[Path], root: Path) -> list[Path]:
     """Of files, those whose folders below a root are the last that the image lies in."""
-    above = image.absolute().parent.parts
+    above = _folder_of(image).parts
     depths: dict[int, list[Path]] = defaultdict(list)
     for file in files:
         folders = file.relative_to(root).parent.parts
@@ -162,16 +159,23 @@ def _in_its_folders(image: Path, files: Sequence[Path], root: Path) -> list[Path
 def tell_apart(named: Sequence[tuple[str, Path]]) -> list[tuple[str, ...]]:
     """Names, and before those that several images have the folders from where they part.
 
+    An image that is there under two paths, by a link, keeps its name twice.
+
     Args:
         named: A name of each image, and the image.
     """
-    counts = Counter(name for name, _ in named)
-    folders = {image: image.absolute().parent for name, image in named if counts[name] > 1}
+    counts = Counter(name for name, _ in {(name, image.resolve()) for name, image in named})
+    folders = {image: _folder_of(image) for name, image in named if counts[name] > 1}
     common = os.path.commonpath(folders.values()) if folders else ""
     return [
         (*folders[image].relative_to(common).parts, name) if image in folders else (name,)
         for name, image in named
     ]
+
+
+def _folder_of(image: Path) -> Path:
+    """Its folder from the root on, without `..`, which would lead out of wherever it is put."""
+    return Path(os.path.abspath(image)).parent  # noqa: PTH100 - links stay as they are
 
 
 def own_names(named: Sequence[tuple[str, Path]]) -> list[str]:

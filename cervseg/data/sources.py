@@ -143,17 +143,22 @@ def _list_geojson(source: GeojsonSource, config: DataConfig) -> Listed:
 
 
 def _list_coco(source: CocoSource, config: DataConfig) -> Listed:
-    pairs = []
+    pairs, problems = [], []
     for split, part in per_split(source, ("images", "annotations")):
         images, file = find_images(part.images), read_coco(part.annotations)
         names = [file.find(image.relative_to(part.images).as_posix()) for image in images]
+        first: dict[str, Path] = {}
+        for image, name in zip(images, names, strict=True):
+            if name is not None and first.setdefault(name, image) != image:
+                problems.append(f"{first[name]} and {image}: both are {name!r} of {file.path}")
         unused = set(file.images) - set(names)
         strays = [f"{n!r} in {file.path}" for n in sorted(unused) if file.images[n].annotations]
         _tell_strays(config, names, strays)
         for image, name in zip(images, names, strict=True):
             truth = CocoImage(file, name, source.rename) if name is not None else None
             pairs.append(_Pair(split, image, part.annotations if truth else None, truth))
-    return _listed(pairs, source.scale, config=config, missing=NOT_IN_COCO)
+    fields, missing = _listed(pairs, source.scale, config=config, missing=NOT_IN_COCO)
+    return Listed(fields, problems + missing)
 
 
 def _list_label_images(source: LabelImageSource, config: DataConfig) -> Listed:
@@ -162,7 +167,7 @@ def _list_label_images(source: LabelImageSource, config: DataConfig) -> Listed:
     pairs = []
     for split, part in per_split(source, ("images", "masks")):
         images = find_images(part.images)
-        files = find_label_images(images, part.masks)
+        files = find_label_images(images, part.masks, root=part.images)
         known = {path.resolve() for path in (*images, *filter(None, files.values()))}
         unused = [path for path in find_images(part.masks) if path.resolve() not in known]
         _tell_strays(config, files.values(), unused)

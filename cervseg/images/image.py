@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import struct
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from json import JSONDecodeError
@@ -114,6 +115,7 @@ def find_images(folder: Path) -> list[Path]:
             folders.clear()
             continue
         if here != folder and is_output(files):
+            log.info("%s: not looked at, as a command of cervseg wrote it", here)
             folders.clear()
             continue
         zarrs = [name for name in folders if name.lower().endswith(".zarr")]
@@ -159,6 +161,11 @@ def image_name(path: Path) -> str:
     is_ome = path.suffix.lower() in (".tif", ".tiff", ".btf", ".tf8", ".zarr")
     ome = ".ome" if is_ome and path.stem.lower().endswith(".ome") else ""
     return path.stem[: len(path.stem) - len(ome)] or path.stem
+
+
+def place_of(path: Path, name: str, *, root: Path, counts: Counter[str]) -> str:
+    """A name, and before one that several images have the folders that the file lies in."""
+    return path.relative_to(root).with_name(name).as_posix() if counts[name] > 1 else name
 
 
 def _unreadable(path: Path, exc: OSError) -> DataError:

@@ -67,13 +67,11 @@ def _too_dark(picture: MaskPicture) -> Mistake | None:
     What is painted is flat, and an edge is a slope.
     """
     brightest = int(picture.values.max(initial=0))
-    if not INDEX_LIMIT <= brightest <= 255:
+    if not INDEX_LIMIT <= brightest < THRESHOLD:
         return None
     values = picture.values.astype(np.uint8)
     bright = values > brightest / 2
     level = int(np.median(values[bright]))
-    if level >= THRESHOLD:
-        return None
     square = np.ones((3, 3), np.uint8)
     spread = cv2.dilate(values, square) - cv2.erode(values, square)
     if np.mean(spread[bright] <= FLAT * level) < 0.5:
@@ -82,7 +80,11 @@ def _too_dark(picture: MaskPicture) -> Mistake | None:
         f"painted with a grey level of {level}, below the threshold of {THRESHOLD}, so it would "
         "be background"
     )
-    return Mistake("empty mask", message, f"set data.masks.threshold: {level // 2}")
+    return Mistake(
+        "empty mask",
+        message,
+        f"set data.masks.threshold: {level // 2}, or 127 where it is background",
+    )
 
 
 def _no_mask(colours: NDArray[np.uint8], classes: Classes) -> Mistake | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from cervseg.arrays import RGB
 from cervseg.config.inference import InferConfig, TiledInferConfig
 from cervseg.contract import Contract, Predictor
-from cervseg.digests import content_digest
+from cervseg.digests import content_digest, sample_digest
 from cervseg.errors import CheckError
 from cervseg.grid import Window
 from cervseg.images.image import Image
@@ -131,7 +131,7 @@ class _Job:
         self.target = tools.target(image)
         roi = tools.config.roi if isinstance(tools.config, TiledInferConfig) else None
         self.regions = read_regions(roi, image.height, image.width)
-        self.digest = content_digest(path)  # now: who knows what it is when all is done
+        self.digest = sample_digest(path)  # now: who knows what it is when all is done
 
     @cached_property
     def scaled(self) -> Image:
@@ -212,7 +212,7 @@ class _Job:
         grid = plan.grid(self.scaled)
         if not self.large:
             return BandList(grid, model.channels)
-        fingerprint = {**model.fingerprint, "image": self.digest}
+        fingerprint = {**model.fingerprint, "image": content_digest(self.path)}
         folder = self.tools.assembly.output.bands(self.name)
         return BandFolder(folder, grid, model.channels, fingerprint=fingerprint)
 

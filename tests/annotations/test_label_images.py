@@ -183,7 +183,7 @@ def test_label_images_are_found_by_stem_and_the_endings_of_cellpose(tmp_path):
     same, old, new, odd = make(masks, "a.tif", "b_masks.tif", "c.x_cp_masks.png", "e_masks.tif")
     make(masks, "f.png", "d_cp_output.png")
 
-    assert find_label_images(images, masks) == dict(
+    assert find_label_images(images, masks, root=tmp_path / "images") == dict(
         zip(images, [same, old, new, None, odd], strict=True)
     )
 
@@ -193,9 +193,22 @@ def test_beside_the_images_a_label_image_is_no_image(tmp_path):
     other = tmp_path / "x" / ".."  # the same folder by another name
     (tmp_path / "x").mkdir()
 
-    found = find_label_images(find_images(tmp_path), other)
+    found = find_label_images(find_images(tmp_path), other, root=tmp_path)
 
     assert found == {first: other / "a_cp_masks.png", second: None}
+
+
+def test_of_a_stem_in_several_folders_each_has_its_own_or_none(tmp_path):
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    images = make(tmp_path / "images" / "x", "0.png", "1.png")
+    images += make(tmp_path / "images" / "y", "0.png")
+    masks = make(tmp_path / "masks", "0_masks.tif", "1_masks.tif")
+    masks += make(tmp_path / "masks" / "y", "0.tif")
+
+    found = find_label_images(images, tmp_path / "masks", root=tmp_path / "images")
+
+    assert found == dict(zip(images, [None, *masks[1:]], strict=True))
 
 
 def test_two_label_images_of_one_image_are_refused(tmp_path):
@@ -203,6 +216,6 @@ def test_two_label_images_of_one_image_are_refused(tmp_path):
     masks = make(tmp_path / "masks", "a.png", "a_masks.tif")
 
     with pytest.raises(DataError) as caught:
-        find_label_images(images, tmp_path / "masks")
+        find_label_images(images, tmp_path / "masks", root=tmp_path / "images")
 
     assert str(caught.value) == f"{masks[0]} and {masks[1]}: two label images of one image"

@@ -350,6 +350,18 @@ def test_a_mask_of_another_image_of_that_name_is_not_taken_for_the_new_ones(
     assert digests(tmp_path / "out") == before
 
 
+def test_a_broken_report_fails_its_image_alone(run, slide, tmp_path):
+    other = tmp_path / "b.tif"
+    shutil.copy(slide, other)
+    run("out", images=[slide, other])
+    (tmp_path / "out/images/slide.json").write_text("{")
+
+    report = run("out", images=[slide, other], resume=True)
+
+    assert report.exit_code == 3 and [path.stem for path in report.paths] == ["b"]
+    assert "slide.json" in report.failures[0].message
+
+
 def test_an_image_whose_report_is_lost_is_done_again(run, tmp_path):
     run("out")
     (tmp_path / "out/images/slide.json").unlink()

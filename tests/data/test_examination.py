@@ -169,7 +169,8 @@ def test_masks_that_can_not_be_meant_so_are_told_once(make):
 
     assert [(f.kind, f.severity, f.message) for f in dark.findings] == [
         ("empty mask", "error", "painted with a grey level of 100, below the threshold of 128, so "
-         "it would be background (set data.masks.threshold: 50)")
+         "it would be background (set data.masks.threshold: 50, or 127 where it is "
+         "background)")
     ]  # fmt: skip
     assert [(f.kind, f.severity, f.share) for f in over.findings] == [("colours", "error", 1.0)]
     assert dark.statistics is None and over.statistics is None

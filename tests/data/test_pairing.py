@@ -1,9 +1,11 @@
 """Names that occur in several folders pair by these; `test_sources.py` has all else."""
 
+from pathlib import Path
+
 import pytest
 from PIL import Image as Pillow
 
-from cervseg.data.pairing import by_any_name, by_predicted_name
+from cervseg.data.pairing import by_any_name, by_predicted_name, tell_apart
 
 TREE = ("x/1.png", "y/1.ome.tif", "y/deep/1.jpg", "y/2.png")
 
@@ -89,3 +91,22 @@ def test_of_masks_in_folders_that_the_image_is_not_in_none_is_guessed(tmp_path):
     _, problems = by_predicted_name({"1": image}, tmp_path / "masks")
 
     assert len(problems) == 1 and problems[0].endswith(f"both for {image}")
+
+
+def test_names_are_told_apart_by_folders_that_lead_nowhere_else(tmp_path, monkeypatch):
+    paths = [make(tmp_path / place) for place in ("a/x/0.png", "b/0.png", "b/1.png")]
+    (tmp_path / "b" / "c").mkdir()
+    monkeypatch.chdir(tmp_path / "b" / "c")
+    images = [Path("../../a/x/0.png"), Path("../0.png"), Path("../1.png")]
+    assert [image.resolve() for image in images] == paths
+
+    assert tell_apart([(image.stem, image) for image in images]) == [
+        ("a", "x", "0"), ("b", "0"), ("1",),
+    ]  # fmt: skip
+
+
+def test_one_image_under_two_paths_is_not_told_apart(tmp_path):
+    image = make(tmp_path / "a" / "0.png")
+    (tmp_path / "b").symlink_to("a")
+
+    assert tell_apart([("0", image), ("0", tmp_path / "b" / "0.png")]) == [("0",), ("0",)]

@@ -242,6 +242,14 @@ def test_split_folders_of_other_names_are_told(tmp_path, caplog):
     assert caplog.messages == [f"{tmp_path}/{{split}}/images: not looked at: holdout"]
 
 
+def test_a_split_folder_that_is_a_link_to_another_is_the_same_folder(tmp_path):
+    for folder in ("train", "valid"):
+        make(*(tmp_path / folder / kind / f"{folder}.png" for kind in ("images", "masks")))
+    (tmp_path / "val").symlink_to("valid")
+
+    assert [f.name for f in find_fields(split_config(tmp_path))] == ["train", "valid"]
+
+
 def test_what_stands_around_the_name_of_a_split_belongs_to_its_folder(tmp_path, caplog):
     for name in ("my_train_photos", "my_extra_photos", "my_train_masks", "other"):
         make(tmp_path / name / "a.png")
