@@ -355,6 +355,12 @@ def test_coco_has_polygons_and_runs_of_every_image_in_one_file(tmp_path):
     assert refusal(source, classes=TWO).split("\n")[1:] == [
         f"  {tmp_path}/images/b.png: not in the COCO file"
     ]
+    (tmp_path / "images" / "b.png").unlink()
+    photograph(tmp_path / "images" / "a.png")  # by its last part it would be deep/a.png
+    assert refusal(source, classes=TWO).split("\n")[1:] == [
+        f"  {tmp_path}/images/a.png and {tmp_path}/images/deep/a.png: both are 'deep/a.png' of "
+        f"{tmp_path}/all.json"
+    ]
 
 
 # --- label images -------------------------------------------------------------------------------
