@@ -177,7 +177,7 @@ class Dataset:
         if different:
             raise ConfigError(
                 f"{self.folder} was cut with another config: {', '.join(different)}",
-                hint="cut it again: cervseg dataset-tile CONFIG --overwrite",
+                hint="undo the change, or cut it again: cervseg dataset-tile CONFIG --overwrite",
             )
 
     def tiles_of(self, split: Split) -> list[TileRow]:

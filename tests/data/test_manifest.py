@@ -281,7 +281,9 @@ def test_a_key_that_changes_the_tiles_must_be_as_it_was(tmp_path):
     assert str(caught.value) == (
         f"{tmp_path} was cut with another config: data.folds, data.overlap"
     )
-    assert caught.value.hint == "cut it again: cervseg dataset-tile CONFIG --overwrite"
+    assert caught.value.hint == (
+        "undo the change, or cut it again: cervseg dataset-tile CONFIG --overwrite"
+    )
 
 
 def test_classes_in_another_order_are_others(tmp_path):

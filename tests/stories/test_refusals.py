@@ -109,7 +109,7 @@ def test_a_config_that_is_no_longer_that_of_the_tiles_is_refused(road):
     assert ran.code == 2
     assert (
         "error: tiles was cut with another config: data.group_block, data.overlap\n"
-        "hint: cut it again: cervseg dataset-tile CONFIG --overwrite\n"
+        "hint: undo the change, or cut it again: cervseg dataset-tile CONFIG --overwrite\n"
     ) in ran.err
 
 

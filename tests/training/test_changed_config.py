@@ -83,7 +83,9 @@ def test_a_dataset_cut_in_another_way_is_refused(*, begun, dataset, changes, mes
         train(begun(**changes), resume=True)
 
     assert str(caught.value) == message.format(dataset.folder)
-    assert caught.value.hint == "cut it again: cervseg dataset-tile CONFIG --overwrite"
+    assert caught.value.hint == (
+        "undo the change, or cut it again: cervseg dataset-tile CONFIG --overwrite"
+    )
 
 
 def test_a_photograph_of_the_validation_that_is_another_now_is_refused(begun, dataset):
