@@ -6,7 +6,7 @@ import math
 import re
 import shlex
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from cervseg.config.syntax import format_value
 from cervseg.data.checks import edge_share, tell_inverted
 from cervseg.data.cutting import read_field
 from cervseg.data.fields import list_problems
-from cervseg.data.guessing import by_colour, guess_masks, named_label_images, spread
+from cervseg.data.guessing import Guess, by_colour, guess_masks, named_label_images, spread
 from cervseg.data.sources import list_fields
 from cervseg.data.tiling import foreground_share
 from cervseg.errors import CervsegError, DataError
@@ -91,18 +91,10 @@ def draw_up(images: Path, masks: Path | None = None, *, output: Path | None = No
         DataError: A folder is missing or holds no images, or none of those looked at can be read.
     """
     name = experiment_name(images)
-    if masks is None and all((images / "train" / kind).is_dir() for kind in ("images", "masks")):
-        images, masks = (images / "{split}" / kind for kind in ("images", "masks"))
-    paths = find_images(_of_training(images))
-    labels = named_label_images(paths, paths)  # Cellpose writes them beside its images
-    beside = images.parent / "masks"
-    if masks is None:
-        masks = beside if beside.is_dir() else images if labels else None
-    if masks and masks.resolve() == images.resolve():
-        paths = [path for path in paths if path not in labels]
-    (height, width), problems = _survey(_of_training(images), paths)
+    images, masks, paths = _find_folders(images, masks)
+    size, problems = _survey(_of_training(images), paths)
     guess = guess_masks(_of_training(masks), paths) if masks else by_colour([])
-    source: dict[str, JSON] = {"images": str(images), "masks": str(masks or beside)}
+    source: dict[str, JSON] = {"images": str(images), "masks": str(masks or _beside(images))}
     if guess.kind != "folders":
         source = {"kind": guess.kind, **source}
     if masks:
@@ -119,6 +111,38 @@ def draw_up(images: Path, masks: Path | None = None, *, output: Path | None = No
         else "read with all folders in it",
         "masks": "paired with the images by stem" if masks else "put your masks there",
     }
+    read = {f"    {key}: {format_value(value)}": notes[key] for key, value in source.items()}
+    head = f"# {name}: {len(paths)} images; next: {command}\n"
+    return Starter(head + _body(name, paths, size, guess=guess, source=read), command)
+
+
+def _find_folders(images: Path, masks: Path | None) -> tuple[Path, Path | None, list[Path]]:
+    """The folders of images and, where there are any, of masks; the images."""
+    if masks is None and all((images / "train" / kind).is_dir() for kind in ("images", "masks")):
+        images, masks = (images / "{split}" / kind for kind in ("images", "masks"))
+    paths = find_images(_of_training(images))
+    labels = named_label_images(paths, paths)  # Cellpose writes them beside its images
+    if masks is None:
+        masks = _beside(images) if _beside(images).is_dir() else images if labels else None
+    if masks and masks.resolve() == images.resolve():
+        paths = [path for path in paths if path not in labels]
+    return images, masks, paths
+
+
+def _beside(images: Path) -> Path:
+    return images.parent / "masks"
+
+
+def _body(
+    name: str,
+    paths: Sequence[Path],
+    image: tuple[int, int],
+    *,
+    guess: Guess,
+    source: Mapping[str, str],
+) -> str:
+    """The lines of a config, each with its note."""
+    height, width = image
     scale, size = _choose_tiles(height, width)
     tiles = _count_tiles(height * scale, size) * _count_tiles(width * scale, size)
     reading = {f"  masks: {format_value(guess.masks)}": guess.note} if guess.masks else {}
@@ -126,7 +150,7 @@ def draw_up(images: Path, masks: Path | None = None, *, output: Path | None = No
         "data:": None,
         f"  output: {format_value(f'datasets/{name}')}": "the tiles are written here",
         "  source:": None,
-        **{f"    {key}: {format_value(value)}": notes[key] for key, value in source.items()},
+        **source,
         f"  classes: {format_value(guess.classes)}": "foreground classes and their colours",
         **reading,
         f"  {propose_groups([p.stem for p in paths])}": "what no split may divide: a slide, "
@@ -138,9 +162,7 @@ def draw_up(images: Path, masks: Path | None = None, *, output: Path | None = No
         f"  output: {format_value(f'runs/{name}')}": "the run folder, with the model in it",
         "  epochs: 100": "at most: it stops when validation no longer improves",
     }
-    head = f"# {name}: {len(paths)} images; next: {command}\n"
-    body = "".join(f"{t:<48}  # {note}\n" if note else f"{t}\n" for t, note in lines.items())
-    return Starter(head + body, command)
+    return "".join(f"{t:<48}  # {note}\n" if note else f"{t}\n" for t, note in lines.items())
 
 
 def _try_out(data: dict[str, JSON]) -> list[str]:
